@@ -1,0 +1,1 @@
+"""What is said: frozen values that can be written to JSON and read back. No trio, no I/O."""

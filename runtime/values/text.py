@@ -1,0 +1,95 @@
+"""Strings and JSON that can be written: no lone surrogate, no NaN, no infinity.
+
+Python strings may hold half of a surrogate pair (``json.loads`` makes them), and its floats may be no
+number; neither can be encoded as UTF-8 JSON. They are repaired or refused when a value is made, so
+that nothing has to be checked when it is sent.
+"""
+
+import json
+import math
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BeforeValidator
+from pydantic_core import from_json, to_json
+
+MAX_DEPTH = 200
+"""How deep JSON may nest; pydantic's own reader and writer stop a little above that."""
+
+
+def clean_text(text: str) -> str:
+    """Join split surrogate pairs and drop unpaired halves; other text is returned as it is."""
+    if text.isascii():
+        return text
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "ignore")
+    return text
+
+
+def clean_json(value: Any, depth: int = 0) -> Any:
+    """A private copy of a JSON value, its strings cleaned; ValueError for what JSON cannot say."""
+    match value:
+        case str():
+            return clean_text(str(value))
+        case None | bool() | int():
+            return value
+        case float():
+            if not math.isfinite(value):
+                raise ValueError(f"JSON has no {value!r}")
+            return value
+    if depth >= MAX_DEPTH:
+        raise ValueError(f"JSON nested deeper than {MAX_DEPTH} levels")
+    match value:
+        case dict():
+            return {_key(key): clean_json(item, depth + 1) for key, item in value.items()}
+        case list() | tuple():
+            return [clean_json(item, depth + 1) for item in value]
+    raise ValueError(f"{type(value).__name__} is no JSON value")
+
+
+def _key(key: object) -> str:
+    if not isinstance(key, str):
+        raise ValueError(f"JSON object keys are strings, not {type(key).__name__}")  # noqa: TRY004 - pydantic wants it
+    return clean_text(key)
+
+
+def parse_json(data: str | bytes) -> Any:
+    """Parse a whole JSON document strictly: no NaN, no infinities (``1e400`` either), no lone surrogates.
+
+    Raises ValueError with the place of the first fault.
+    """
+    value = from_json(data, allow_inf_nan=False)
+    _refuse_infinities(value)
+    return value
+
+
+def _refuse_infinities(value: Any) -> None:
+    if type(value) is float:
+        if not math.isfinite(value):
+            raise ValueError("number out of range")
+    elif type(value) is dict:
+        for item in value.values():
+            _refuse_infinities(item)
+    elif type(value) is list:
+        for item in value:
+            _refuse_infinities(item)
+
+
+def compact_json(value: Any) -> str:
+    """Write JSON without spaces, non-ASCII characters as they are, keys in their own order."""
+    return to_json(value, inf_nan_mode="strings").decode()
+
+
+def pretty_json(value: Any) -> str:
+    """Write JSON for people to read: two spaces of indent, non-ASCII characters as they are."""
+    return json.dumps(value, indent=2, ensure_ascii=False)
+
+
+def utf16_units(text: str) -> int:
+    """The length that JavaScript sees: characters beyond U+FFFF count twice."""
+    return len(text) if text.isascii() else len(text) + sum(char > "\uffff" for char in text)
+
+
+Text = Annotated[str, AfterValidator(clean_text)]
+Json = Annotated[Any, BeforeValidator(clean_json)]

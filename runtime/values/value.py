@@ -1,0 +1,142 @@
+"""What all values have in common: frozen, compared by value, written as the JSON that pi and ai.rs read."""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self, TypeVar, dataclass_transform
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ModelWrapValidatorHandler,
+    ValidationError,
+    ValidationInfo,
+    model_validator,
+)
+from pydantic.alias_generators import to_camel
+from pydantic_core import InitErrorDetails
+
+_T = TypeVar("_T")
+_CONSTRUCTING = object()
+
+Count = Annotated[int, Field(strict=True, ge=0)]
+"""A token count or a time stamp: a JSON integer, never a bool, a float or negative."""
+Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+Flag = Annotated[bool, Field(strict=True)]
+
+
+@dataclass_transform(field_specifiers=(Field,), kw_only_default=False)
+class Value(BaseModel):
+    """A frozen value. Attributes are snake_case, the JSON is camelCase, constructors take both.
+
+    Constructors also take positional arguments in the order of the fields. ``model_dump_json()`` and
+    ``model_validate_json()`` need no arguments to write and read the shared transcript format. Keys that a
+    value does not know are ignored when it is read; what it needs must be there (pydantic's
+    ``ValidationError`` says what is not).
+    """
+
+    model_config = ConfigDict(
+        frozen=True,
+        alias_generator=to_camel,
+        validate_by_name=True,
+        validate_by_alias=True,
+        serialize_by_alias=True,
+    )
+    required_on_read: ClassVar[tuple[str, ...]] = ()
+    """Fields that a constructor fills in, but that JSON must bring."""
+
+    if not TYPE_CHECKING:  # type checkers see the constructor that dataclass_transform describes
+
+        def __init__(self, /, *args: Any, **data: Any) -> None:
+            data.update(_positional(type(self), args, data))
+            self.__pydantic_validator__.validate_python(data, self_instance=self, context=_CONSTRUCTING)
+
+        # Not a custom constructor for pydantic: validation fills instances directly, as it does for BaseModel.
+        __init__.__pydantic_base_init__ = True
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _check_required(
+        cls, data: Any, handler: ModelWrapValidatorHandler[Self], info: ValidationInfo
+    ) -> Self:
+        if cls.required_on_read and info.context is not _CONSTRUCTING and isinstance(data, Mapping):
+            missing = [
+                name for name in cls.required_on_read if name not in data and to_camel(name) not in data
+            ]
+            if missing:
+                lines: list[InitErrorDetails] = [
+                    {"type": "missing", "loc": (to_camel(n),), "input": None} for n in missing
+                ]
+                raise ValidationError.from_exception_data(cls.__name__, lines)
+        return handler(data)
+
+    @classmethod
+    def model_validate_json(cls, json_data: str | bytes | bytearray, **options: Any) -> Self:
+        """Read JSON; lone surrogate escapes, which JavaScript writes, are joined or dropped."""
+        return read_json(super().model_validate_json, cls.model_validate, json_data, **options)
+
+    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
+        for name, value in super().__repr_args__():
+            if (
+                name is None
+                or name not in type(self).model_fields
+                or value != type(self).model_fields[name].default
+            ):
+                yield name, value
+
+
+def read_json(
+    strict: Callable[..., _T], parsed: Callable[..., _T], data: str | bytes | bytearray, **options: Any
+) -> _T:
+    """Validate JSON text with ``strict``; where it holds lone surrogate escapes, parse it loosely and use ``parsed``."""
+    try:
+        return strict(data, **options)
+    except ValidationError as error:
+        if error.errors(include_url=False, include_input=False)[0]["type"] != "json_invalid":
+            raise
+        try:
+            loose = json.loads(data, parse_constant=_refuse)
+        except (ValueError, RecursionError):
+            raise error from None
+    return parsed(loose, **options)
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(constant)
+
+
+def _positional(cls: type[Value], args: tuple[Any, ...], data: dict[str, Any]) -> dict[str, Any]:
+    if not args:
+        return {}
+    names = [name for name, field in cls.model_fields.items() if field.init is not False]
+    if len(args) > len(names):
+        raise TypeError(
+            f"{cls.__name__}() takes at most {len(names)} positional arguments, {len(args)} given"
+        )
+    given = dict(zip(names, args, strict=False))
+    for name in given:
+        if name in data or to_camel(name) in data:
+            raise TypeError(f"{cls.__name__}() got two values for {name}")
+    return given
+
+
+def is_none(value: object) -> bool:
+    """For ``exclude_if``: such a key is absent, never null."""
+    return value is None
+
+
+def is_empty(value: object) -> bool:
+    """For ``exclude_if``: such a key is absent when there is nothing in it."""
+    return not value
+
+
+def message_role(expected: str) -> BeforeValidator:
+    """Validate a message's own role: absent and null are as good as right, another is refused by name."""
+
+    def check(value: object) -> object:
+        if value is not None and value != expected:
+            raise ValueError(f"expected role {expected}, got {value}")
+        return expected
+
+    return BeforeValidator(check)
