@@ -11,6 +11,7 @@
     |   +-- InvalidResponseError  they: bytes that the protocol does not allow
     +-- TransportError            between: connection, TLS, time-out, limits
     +-- AbortedError              nobody: somebody asked to stop
+    +-- HookError                 you: a hook of the call raised; the cause is its exception
     +-- ToolError
     |   +-- ToolNotFoundError     the model: called a tool that is not there
     |   +-- ToolValidationError   the model: called it with wrong arguments
@@ -96,6 +97,13 @@ class AbortedError(AgentrioError):
 
     def __init__(self, message: str = "request was cancelled") -> None:
         super().__init__(message)
+
+
+class HookError(AgentrioError):
+    """``on_payload`` or ``on_response`` raised; ``__cause__`` is what it raised."""
+
+    def __init__(self, hook: str, cause: BaseException) -> None:
+        super().__init__(f"{hook} failed: {str(cause) or type(cause).__name__}")
 
 
 class ToolError(AgentrioError):

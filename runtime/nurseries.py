@@ -1,0 +1,43 @@
+"""A nursery that speaks with one voice.
+
+trio's nurseries raise exception groups, even for one exception. Inside our own context managers that would
+change the type of what a user's block raised, only because we happened to run a task beside it. Tasks that
+we start report their failures as values, so one exception can always speak for all.
+"""
+
+from types import TracebackType
+
+import trio
+
+
+class SingleVoiceNursery:
+    """``async with SingleVoiceNursery() as nursery:`` is ``trio.open_nursery()`` without the group.
+
+    What the body raises leaves as itself. Otherwise the first failure of a child leaves, and a cancellation only
+    when there is nothing else to say.
+    """
+
+    def __init__(self) -> None:
+        self._manager = trio.open_nursery()
+
+    async def __aenter__(self) -> trio.Nursery:
+        return await self._manager.__aenter__()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, raised: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        try:
+            return bool(await self._manager.__aexit__(kind, raised, trace))
+        except BaseExceptionGroup as group:
+            voice = spokesman(group, raised)
+        if voice is raised:
+            return False
+        raise voice  # outside the except clause, so that the group does not become its context
+
+
+def spokesman(group: BaseExceptionGroup[BaseException], raised: BaseException | None = None) -> BaseException:
+    """The exception that stands for a group made by our nursery: the body's own, else the first that is no cancellation."""
+    if raised is not None and not isinstance(raised, trio.Cancelled):
+        return raised
+    others = [exc for exc in group.exceptions if not isinstance(exc, trio.Cancelled)]
+    return others[0] if others else group.exceptions[0]

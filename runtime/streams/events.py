@@ -1,0 +1,205 @@
+"""What a reply says while it arrives: the whole vocabulary.
+
+::
+
+    stream = StreamStart block* (StreamDone | StreamError)  |  StreamError
+    block  = TextStart TextDelta* TextEnd
+           | ThinkingStart ThinkingDelta* ThinkingEnd
+           | ToolCallStart ToolCallDelta* ToolCallEnd
+
+Blocks may interleave; ``content_index`` tells them apart and is their place in ``message.content``. A stream
+that ends in ``StreamError`` may leave blocks without an end.
+
+``partial`` is the whole message as it stood at exactly that event, for ever. It is computed when it is read,
+so that it costs nothing when it is not. Two events are equal when what they say by themselves is equal.
+"""
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from pydantic_core import to_json
+
+from runtime.values.content import ToolCall
+from runtime.values.message import AssistantMessage, StopReason
+
+if TYPE_CHECKING:
+    from .record import MessageRecord
+
+TerminalReason = Literal[StopReason.Stop, StopReason.Length, StopReason.ToolUse]
+
+
+@dataclass(frozen=True, slots=True)
+class _Event:
+    type: ClassVar[str]
+    wire: ClassVar[tuple[tuple[str, str], ...]]
+
+    def model_dump(self) -> dict[str, Any]:
+        """The event as JSON data, in the form that pi and ai.rs write."""
+        return {"type": self.type, **{key: _dump(getattr(self, name)) for key, name in self.wire}}
+
+    def model_dump_json(self) -> str:
+        """The event as JSON text, in the form that pi and ai.rs write."""
+        return to_json(self.model_dump()).decode()
+
+
+def _dump(value: Any) -> Any:
+    if isinstance(value, ToolCall):  # the one place where the format leaves its type out
+        return value.model_dump(mode="json", exclude={"type"})
+    return value.model_dump(mode="json") if isinstance(value, AssistantMessage) else value
+
+
+_PARTIAL = ("partial", "partial")
+_INDEX = ("contentIndex", "content_index")
+_DELTA = ("delta", "delta")
+
+
+@dataclass(frozen=True, slots=True)
+class _Snapshot(_Event):
+    """An event with a moment: the record that it belongs to, and how much of that had been written."""
+
+    _record: "MessageRecord" = field(repr=False, compare=False)
+    _moment: int = field(repr=False, compare=False)
+
+    @property
+    def partial(self) -> AssistantMessage:
+        """The message as it stood at this event."""
+        return self._record.message_at(self._moment)
+
+
+@dataclass(frozen=True, slots=True)
+class StreamStart(_Snapshot):
+    """The provider began to answer; nothing is in the message yet."""
+
+    type: ClassVar = "start"
+    wire: ClassVar = (_PARTIAL,)
+
+
+@dataclass(frozen=True, slots=True)
+class _BlockEvent(_Snapshot):
+    content_index: int
+
+
+@dataclass(frozen=True, slots=True)
+class _DeltaEvent(_BlockEvent):
+    delta: str
+
+    wire: ClassVar = (_INDEX, _DELTA, _PARTIAL)
+
+
+@dataclass(frozen=True, slots=True)
+class _ContentEvent(_BlockEvent):
+    content: str
+
+    wire: ClassVar = (_INDEX, ("content", "content"), _PARTIAL)
+
+
+@dataclass(frozen=True, slots=True)
+class TextStart(_BlockEvent):
+    """A text block begins; ``partial`` shows its initial value, mostly ``""``."""
+
+    type: ClassVar = "text_start"
+    wire: ClassVar = (_INDEX, _PARTIAL)
+
+
+@dataclass(frozen=True, slots=True)
+class TextDelta(_DeltaEvent):
+    """More text."""
+
+    type: ClassVar = "text_delta"
+
+
+@dataclass(frozen=True, slots=True)
+class TextEnd(_ContentEvent):
+    """A text block is complete: ``content`` is all of it."""
+
+    type: ClassVar = "text_end"
+
+
+@dataclass(frozen=True, slots=True)
+class ThinkingStart(_BlockEvent):
+    """A thinking block begins."""
+
+    type: ClassVar = "thinking_start"
+    wire: ClassVar = (_INDEX, _PARTIAL)
+
+
+@dataclass(frozen=True, slots=True)
+class ThinkingDelta(_DeltaEvent):
+    """More thinking."""
+
+    type: ClassVar = "thinking_delta"
+
+
+@dataclass(frozen=True, slots=True)
+class ThinkingEnd(_ContentEvent):
+    """A thinking block is complete: ``content`` is all of it."""
+
+    type: ClassVar = "thinking_end"
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCallStart(_BlockEvent):
+    """A tool call begins; its name and id are in ``partial`` as far as they are known."""
+
+    type: ClassVar = "toolcall_start"
+    wire: ClassVar = (_INDEX, _PARTIAL)
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCallDelta(_DeltaEvent):
+    """More of the JSON text of a call's arguments."""
+
+    type: ClassVar = "toolcall_delta"
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCallEnd(_BlockEvent):
+    """A tool call is complete."""
+
+    tool_call: ToolCall
+
+    type: ClassVar = "toolcall_end"
+    wire: ClassVar = (_INDEX, ("toolCall", "tool_call"), _PARTIAL)
+
+
+@dataclass(frozen=True, slots=True)
+class StreamDone(_Event):
+    """The reply is complete: ``reason`` is Stop, Length or ToolUse."""
+
+    reason: StopReason
+    message: AssistantMessage
+
+    type: ClassVar = "done"
+    wire: ClassVar = (("reason", "reason"), ("message", "message"))
+
+
+@dataclass(frozen=True, slots=True)
+class StreamError(_Event):
+    """The reply failed or was aborted (``reason``); ``error`` holds what had arrived, and why."""
+
+    reason: StopReason
+    error: AssistantMessage
+
+    type: ClassVar = "error"
+    wire: ClassVar = (("reason", "reason"), ("error", "error"))
+
+    @property
+    def message(self) -> AssistantMessage:
+        """The same as ``error``: the final message of the stream."""
+        return self.error
+
+
+AssistantMessageEvent = (
+    StreamStart
+    | TextStart
+    | TextDelta
+    | TextEnd
+    | ThinkingStart
+    | ThinkingDelta
+    | ThinkingEnd
+    | ToolCallStart
+    | ToolCallDelta
+    | ToolCallEnd
+    | StreamDone
+    | StreamError
+)
