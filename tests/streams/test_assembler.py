@@ -137,7 +137,8 @@ def test_initial_value_and_deltas_are_the_block(case):
             case TextEnd() | ThinkingEnd():
                 assert event.content == texts[event.content_index]
             case ToolCallEnd():
-                assert event.tool_call.arguments == (parse_partial_json(texts[event.content_index]) or {})
+                parsed = parse_partial_json(texts[event.content_index])
+                assert event.tool_call.arguments == ({} if parsed is None else parsed)
             case ToolCallStart():
                 texts[event.content_index] = ""
             case start:
