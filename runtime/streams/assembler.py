@@ -91,10 +91,12 @@ class MessageAssembler:
 
     # The message
 
-    def start(self) -> None:
-        """The provider began to answer."""
+    def start(self, timestamp: int | None = None) -> None:
+        """The provider began to answer; ``timestamp`` replaces the time at which the call was made."""
         if self._started or self._final is not None:
             raise GrammarError("a reply starts once")
+        if timestamp is not None:
+            self._record.timestamp = timestamp
         self._started = True
         self._events.append(StreamStart(self._record, self._tick()))
 

@@ -31,3 +31,5 @@ class Context(Value):
     tools: Annotated[list[Tool], AfterValidator(refuse_duplicate_tools)] = Field(
         default_factory=list, exclude_if=is_empty
     )
+
+    __hash__ = None  # type: ignore[assignment]

@@ -114,7 +114,7 @@ class StreamOptions:
             _check_callable(name, getattr(self, name))
         _check_abort(self.abort)
         check_headers(self.headers)
-        _check_mapping("env", self.env, values=str)
+        _check_mapping("env", self.env, values=(str,))
         _check_mapping("provider_options", self.provider_options)
         self._keep_private()
 
@@ -209,14 +209,15 @@ def _check_abort(value: object) -> None:
         raise InvalidOptionError(f"abort must be a trio.Event, not {type(value).__name__}")
 
 
-def _check_mapping(name: str, value: object, values: type = object) -> None:
+def _check_mapping(name: str, value: object, values: tuple[type, ...] = (object,)) -> None:
     if not isinstance(value, Mapping):
         raise InvalidOptionError(f"{name} must be a mapping, not {type(value).__name__}")
     for key, item in value.items():
-        if not isinstance(key, str) or not isinstance(item, values):
-            raise InvalidOptionError(
-                f"{name}[{key!r}] must be a {values.__name__}, not {type(item).__name__}"
-            )
+        if not isinstance(key, str):
+            raise InvalidOptionError(f"{name} must have strings as keys, not {key!r}")
+        if not isinstance(item, values):
+            known = " or ".join("None" if kind is type(None) else kind.__name__ for kind in values)
+            raise InvalidOptionError(f"{name}[{key!r}] must be {known}, not {type(item).__name__}")
 
 
 def _json(name: str, value: Any) -> Any:
@@ -232,7 +233,7 @@ _HEADER_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 
 def check_headers(headers: object, name: str = "headers") -> None:
     """Refuse what HTTP cannot carry (RFC 9110, 5.1 and 5.5); values are not shown."""
-    _check_mapping(name, headers, values=str | None)  # type: ignore[arg-type]
+    _check_mapping(name, headers, values=(str, type(None)))
     assert isinstance(headers, Mapping)  # noqa: S101 - just checked
     for header, value in headers.items():
         if not _HEADER_NAME.fullmatch(header):

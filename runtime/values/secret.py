@@ -8,9 +8,13 @@ MASK = "***"
 _PUBLIC_HEADERS = frozenset({
     "accept", "accept-encoding", "anthropic-beta", "anthropic-version", "content-type", "user-agent",
 })  # fmt: skip
+# In prose, "bearer", "basic" and "token" are words too ("model token limit: 4096"), so there what follows must look it.
 _CREDENTIAL = re.compile(
-    r"""(?ix) ( \b(?:bearer|basic|token)\s+ | (?:api[-_]?key|authorization|access_token|x-api-key)["']?\s*[:=]\s*["']? )
-    [^\s"',;&<>}\]]{6,}""",
+    r"""(?ix)
+    ( \b(?:bearer|basic)\s+ (?=[^\s"',;]*\d|[^\s"',;]{16})
+    | \btoken\s+ (?=[^\s"',;]{16})
+    | (?:api[-_]?key|authorization|access_token) (?:\\*["'])? \s*[:=]\s* (?:\\*["'])? (?:(?:bearer|basic|token)\s+)?
+    ) [^\s"',;&<>}\]\\]{6,}""",
 )
 
 

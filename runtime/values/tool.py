@@ -50,9 +50,9 @@ class Tool(Value):
 
     @field_validator("constrained_sampling", mode="before")
     @classmethod
-    def _no_true(cls, value: Any) -> Any:
-        if value is True:
-            raise ValueError("true is no constrained sampling; use false or an object with a type")
+    def _only_false(cls, value: Any) -> Any:
+        if isinstance(value, int | float) and value is not False:
+            raise ValueError(f"{value!r} is no constrained sampling; use false or an object with a type")
         return value
 
     @classmethod

@@ -1,0 +1,360 @@
+"""The stateful agent: a transcript, two mailboxes, and one run at a time in a nursery of its own."""
+
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
+from typing import Any
+
+import trio
+
+from runtime.errors import AgentBusyError, AgentClosedError, InvalidOptionError, NothingToContinueError
+from runtime.values.content import ImageContent
+from runtime.values.message import AssistantMessage, Message, user
+
+from .emitter import Emitter, Listener, Subscription
+from .events import AgentEvent
+from .feed import EventFeed
+from .interruption import Interruption
+from .loop import AgentLoop
+from .mailbox import Delivery, Envelope, Mailbox
+from .opened_only import OpenedOnly
+from .run import RUN_BUFFER, Run, RunEvents, ends_a_run
+from .settings import AgentLoopConfig, AgentOptions, check_messages, loop_fields
+from .state import AgentState, AgentStatistics, Transcript
+from .tool import AgentContext
+
+_UPDATABLE = frozenset({
+    "follow_up_mode", "messages", "model", "options", "session_id", "steering_mode", "system_prompt", "thinking_level",
+    "tool_execution", "tools",
+})  # fmt: skip
+
+
+class Agent(metaclass=OpenedOnly):
+    """A conversation with a model that uses tools. ``open_agent`` makes one.
+
+    One run at a time: ``prompt``, ``prompt_messages``, ``continue_run`` and ``stream`` start one, and raise AgentBusyError
+    while another is active. Cancelling the task that waits for a run aborts the run; the caller then waits for it to
+    settle, shielded, for at most ``abort_grace`` seconds. After the block is left, everything raises AgentClosedError.
+    """
+
+    def __init__(self, options: AgentOptions, nursery: trio.Nursery) -> None:
+        self._options = options
+        self._nursery = nursery
+        self._transcript = Transcript(options.messages)
+        self._steering = Mailbox(options.max_queued, options.steering_mode)
+        self._follow_up = Mailbox(options.max_queued, options.follow_up_mode)
+        self._subscriptions: dict[Subscription, None] = {}
+        self._feeds: list[EventFeed] = []
+        self._run: Run | None = None
+        self._runs = 0
+        self._closed = False
+
+    # Runs
+
+    async def prompt(self, text: str, images: Sequence[ImageContent] = ()) -> AssistantMessage:
+        """Say something, and wait until the agent has settled; the final reply.
+
+        Provider failures and aborts are in the reply's ``stop_reason``. What a hook or a listener raised is raised.
+        """
+        return await self.prompt_messages([_as_message(text, images)])
+
+    async def prompt_messages(self, messages: Sequence[Message]) -> AssistantMessage:
+        """The same with messages of any role."""
+        return await self._wait(self._start(check_messages("messages", messages)))
+
+    async def continue_run(self) -> AssistantMessage:
+        """Run without a new message.
+
+        After a reply it takes queued steering, else queued follow-up messages, as prompts; NothingToContinueError if
+        there is neither, or no message at all.
+        """
+        return await self._wait(self._continue())
+
+    @asynccontextmanager
+    async def stream(self, text: str, images: Sequence[ImageContent] = ()) -> "AsyncIterator[AgentRun]":
+        """Prompt and read the events in the same task: ``async for event in run``, then ``await run.result()``.
+
+        Leaving the block before the last event was read aborts the run and waits for it to settle.
+        """
+        message = _as_message(text, images)
+        self._check_free()
+        with self._feed(RUN_BUFFER, ends_a_run) as feed:
+            run = self._start([message])
+            try:
+                yield AgentRun(run, feed)
+            finally:
+                feed.leave()
+                await self._leave(run)
+        run.raise_unheard_failure()
+
+    def abort(self) -> None:
+        """End the present run as ``Aborted``; without one, nothing happens.
+
+        Returns at once: ``wait_for_idle`` waits until nothing of the run is left.
+        """
+        if self._run is not None:
+            self._run.abort()
+
+    async def wait_for_idle(self) -> None:
+        """Wait until the present run, if any, has settled: nothing of it runs, and its listeners have returned."""
+        if self._run is None:
+            await trio.lowlevel.checkpoint()
+            return
+        if self._run.is_mine:
+            raise AgentBusyError("a listener or a tool of a run cannot wait for that run to end")
+        await self._run.settled.wait()
+
+    # Messages on their way in
+
+    def steer(self, message: str | Message) -> Delivery:
+        """Queue a message that joins the run at its next turn, or the next run; raises QueueFullError when full."""
+        self._check_open()
+        return self._steering.post(_as_message(message))
+
+    def follow_up(self, message: str | Message) -> Delivery:
+        """Queue a message that joins when the run would otherwise end; raises QueueFullError when full."""
+        self._check_open()
+        return self._follow_up.post(_as_message(message))
+
+    def clear_steering(self) -> None:
+        """Return all steering messages."""
+        self._steering.clear()
+
+    def clear_follow_up(self) -> None:
+        """Return all follow-up messages."""
+        self._follow_up.clear()
+
+    def clear_queues(self) -> None:
+        """Return all queued messages."""
+        self.clear_steering()
+        self.clear_follow_up()
+
+    @property
+    def has_queued_messages(self) -> bool:
+        """Whether anything is queued."""
+        return bool(len(self._steering) or len(self._follow_up))
+
+    def push_message(self, message: Message) -> None:
+        """Append a message to the transcript without a run; AgentBusyError while one is active."""
+        self._check_free()
+        self._transcript.messages.extend(check_messages("message", [message]))
+
+    # State
+
+    @property
+    def name(self) -> str:
+        """Names the agent in logs and in ``repr``."""
+        return self._options.name
+
+    @property
+    def state(self) -> AgentState:
+        """A snapshot of what the agent is now."""
+        options, transcript = self._options, self._transcript
+        return AgentState(
+            system_prompt=options.system_prompt,
+            model=options.model,
+            thinking_level=options.thinking_level,
+            tools=options.tools,
+            messages=tuple(transcript.messages),
+            is_streaming=self._run is not None,
+            streaming_message=transcript.streaming_message,
+            pending_tool_calls=frozenset(transcript.pending),
+            error_message=transcript.error_message,
+        )
+
+    def statistics(self) -> AgentStatistics:
+        """Figures for monitoring."""
+        loop = self._run.loop if self._run else None
+        return AgentStatistics(
+            runs=self._runs,
+            turn=loop.turn if loop else 0,
+            messages=len(self._transcript.messages),
+            running_tools=len(loop.running) if loop else 0,
+            queued_steering=len(self._steering),
+            queued_follow_up=len(self._follow_up),
+            listeners=len(self._subscriptions),
+            feeds=len(self._feeds),
+        )
+
+    def update(self, **changes: Any) -> None:
+        """Change the model, tools, prompt and so on; a change while a run is active holds from the next run on.
+
+        Takes ``model``, ``system_prompt``, ``thinking_level``, ``tools``, ``messages`` (AgentBusyError while a run is
+        active), ``session_id``, ``options``, ``steering_mode``, ``follow_up_mode``, ``tool_execution``.
+        """
+        self._check_open()
+        if unknown := changes.keys() - _UPDATABLE:
+            raise InvalidOptionError(
+                f"update() does not take {', '.join(sorted(unknown))}; it takes {', '.join(sorted(_UPDATABLE))}"
+            )
+        if "messages" in changes:
+            self._check_free()
+        self._options = replace(self._options, **changes)
+        self._steering.mode = self._options.steering_mode
+        self._follow_up.mode = self._options.follow_up_mode
+        if "messages" in changes:
+            self._transcript.messages = list(self._options.messages)
+
+    def reset(self) -> None:
+        """Empty the transcript, the queues and the error; keep prompt, model and tools."""
+        self._check_free()
+        self._transcript.clear()
+        self.clear_queues()
+
+    # Readers
+
+    def subscribe(self, listener: Listener) -> Subscription:
+        """Have an async function called with every event, in order; the agent goes on only when it has returned.
+
+        Listeners are awaited one after another. An exception of one ends the run with it, and leaves ``prompt``.
+        """
+        self._check_open()
+        if not callable(listener):
+            raise InvalidOptionError(f"a listener is an async function, not {type(listener).__name__}")
+        return Subscription(listener, self._subscriptions)
+
+    @asynccontextmanager
+    async def events(self, max_buffer: int = 256) -> AsyncIterator[EventFeed]:
+        """Events for a reader in another task: the agent waits when ``max_buffer`` of them are unread.
+
+        After an abort it waits for ``abort_grace`` seconds at most; a reader that is later gets EventsLostError.
+        """
+        self._check_open()
+        with self._feed(max_buffer) as feed:
+            yield feed
+
+    @contextmanager
+    def _feed(self, max_buffer: int, is_last: Callable[[AgentEvent], bool] | None = None) -> Iterator[EventFeed]:
+        feed = EventFeed(max_buffer, is_last)
+        self._feeds.append(feed)
+        try:
+            yield feed
+        finally:
+            feed.leave()
+            if feed in self._feeds:
+                self._feeds.remove(feed)
+
+    # Underneath
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise AgentClosedError(f"the block of agent {self.name!r} was left")
+
+    def _check_free(self) -> None:
+        self._check_open()
+        if self._run is not None:
+            raise AgentBusyError(
+                f"agent {self.name!r} is in a run; steer() or follow_up() to say more, abort() or wait_for_idle() to end it"
+            )
+
+    def _continue(self) -> Run:
+        self._check_free()
+        messages = self._transcript.messages
+        if not messages:
+            raise NothingToContinueError("the transcript is empty; use prompt()")
+        if not isinstance(messages[-1], AssistantMessage):
+            return self._start([])
+        for box in (self._steering, self._follow_up):
+            if envelopes := box.take_nowait():
+                return self._start(envelopes, poll_first=False)
+        raise NothingToContinueError(
+            "the last message is a reply, and nothing is queued; use prompt(), or queue a message"
+        )
+
+    def _start(self, prompts: Iterable[Message | Envelope], *, poll_first: bool = True) -> Run:
+        self._check_free()
+        options = self._options
+        config = AgentLoopConfig(**loop_fields(options))
+        if options.session_id is not None:
+            config = replace(config, options=replace(options.options, session_id=options.session_id))
+        cut = Interruption()
+        emitter = Emitter(self._transcript, self._subscriptions, self._feeds, cut, options.abort_grace)
+        context = AgentContext(
+            system_prompt=options.system_prompt,
+            messages=tuple(self._transcript.messages),
+            tools=options.tools,
+        )
+        self._runs += 1
+        loop = AgentLoop(
+            config,
+            context,
+            emitter,
+            cut,
+            steering=self._steering,
+            follow_up=self._follow_up,
+            number=self._runs,
+        )
+        self._run = run = Run(self._runs, loop, cut, emitter, config)
+        self._nursery.start_soon(
+            run.execute, prompts, poll_first, self._settle, name=f"agent {self.name} run {self._runs}"
+        )
+        return run
+
+    def _settle(self) -> None:
+        self._run = None
+
+    async def _wait(self, run: Run) -> AssistantMessage:
+        await self._settled(run)
+        return run.outcome()
+
+    async def _settled(self, run: Run) -> None:
+        try:
+            await run.settled.wait()
+        except trio.Cancelled:
+            run.abort()
+            with trio.move_on_after(self._options.abort_grace, shield=True):
+                await run.settled.wait()
+            raise
+        finally:
+            if not run.settled.is_set():
+                self._nursery.start_soon(_log_failure, run)
+
+    async def _leave(self, run: Run) -> None:
+        if not run.settled.is_set():
+            run.abort()
+            await self._settled(run)
+
+    def _close(self) -> None:
+        self._closed = True
+        self.abort()
+        self._steering.close()
+        self._follow_up.close()
+
+    def _end_feeds(self) -> None:
+        for feed in self._feeds:
+            feed.end()
+        self._feeds.clear()
+
+    def __repr__(self) -> str:
+        figures = self.statistics()
+        state = "closed" if self._closed else "idle" if self._run is None else f"turn {figures.turn}"
+        parts = [
+            state,
+            f"{figures.running_tools} tools running" if figures.running_tools else "",
+            f"{figures.queued_steering} steering waiting" if figures.queued_steering else "",
+            f"{figures.queued_follow_up} follow-up waiting" if figures.queued_follow_up else "",
+        ]
+        return f"<Agent {self.name!r} {', '.join(part for part in parts if part)}>"
+
+
+class AgentRun(RunEvents):
+    """One run with its events, for the task that started it."""
+
+    async def result(self) -> AssistantMessage:
+        """The final reply; reads what is left of the events. Raises what a hook or a listener raised."""
+        return (await self._end()).outcome()
+
+    def abort(self) -> None:
+        """End the run as ``Aborted``."""
+        self._run.abort()
+
+
+async def _log_failure(run: Run) -> None:
+    await run.settled.wait()
+    run.log_unheard_failure()
+
+
+def _as_message(message: object, images: Sequence[ImageContent] = ()) -> Message:
+    if isinstance(message, str):
+        return user(message, images)
+    return check_messages("message", [message])[0]

@@ -1,0 +1,173 @@
+"""What an agent says while it works: the whole vocabulary.
+
+::
+
+    run   = AgentStart turn+ AgentEnd
+    turn  = TurnStart pair(prompt | steering | follow-up)* reply batch? TurnEnd
+    pair  = MessageStart MessageEnd
+    reply = MessageStart MessageUpdate* MessageEnd
+    batch = per call: ToolExecutionStart ToolExecutionUpdate* ToolExecutionEnd, interleaved,
+            and in source order pair(tool result), each after its call's end
+
+Every start has its end, whatever happens in between.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, cast
+
+from pydantic import BaseModel
+from pydantic_core import to_json
+
+from runtime.streams.events import AssistantMessageEvent
+from runtime.values.message import AssistantMessage, Message, ToolResultMessage
+
+from .tool import AgentToolResult
+
+
+@dataclass(frozen=True, slots=True)
+class _AgentEvent:
+    type: ClassVar[str]
+    wire: ClassVar[tuple[tuple[str, str], ...]] = ()
+
+    def model_dump(self) -> dict[str, Any]:
+        """The event as JSON data, in the form that pi and ai.rs write."""
+        return {"type": self.type, **{key: _dump(getattr(self, name)) for key, name in self.wire}}
+
+    def model_dump_json(self) -> str:
+        """The event as JSON text, in the form that pi and ai.rs write."""
+        return to_json(self.model_dump()).decode()
+
+
+def _dump(value: Any) -> Any:
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json")
+    if isinstance(value, tuple):
+        return [_dump(item) for item in value]
+    return value.model_dump() if hasattr(value, "model_dump") else value
+
+
+_CALL = (("toolCallId", "tool_call_id"), ("toolName", "tool_name"))
+_MESSAGE = (("message", "message"),)
+
+
+@dataclass(frozen=True, slots=True)
+class AgentStart(_AgentEvent):
+    """A run begins."""
+
+    type: ClassVar = "agent_start"
+
+
+@dataclass(frozen=True, slots=True)
+class AgentEnd(_AgentEvent):
+    """A run is over: ``messages`` are all that it added, in transcript order."""
+
+    messages: Sequence[Message]
+
+    type: ClassVar = "agent_end"
+    wire: ClassVar = (("messages", "messages"),)
+
+
+@dataclass(frozen=True, slots=True)
+class TurnStart(_AgentEvent):
+    """A turn begins: one model call, and the tool calls that it asks for."""
+
+    type: ClassVar = "turn_start"
+
+
+@dataclass(frozen=True, slots=True)
+class TurnEnd(_AgentEvent):
+    """A turn is over: its reply, and the results of its calls in source order."""
+
+    message: AssistantMessage
+    tool_results: Sequence[ToolResultMessage] = ()
+
+    type: ClassVar = "turn_end"
+    wire: ClassVar = (*_MESSAGE, ("toolResults", "tool_results"))
+
+
+@dataclass(frozen=True, slots=True)
+class MessageStart(_AgentEvent):
+    """A message of any role begins; a reply is still empty here."""
+
+    message: Message
+
+    type: ClassVar = "message_start"
+    wire: ClassVar = _MESSAGE
+
+
+@dataclass(frozen=True, slots=True)
+class MessageUpdate(_AgentEvent):
+    """A reply grew: ``assistant_message_event`` says how, ``message`` is the reply as it stood then."""
+
+    assistant_message_event: AssistantMessageEvent
+
+    type: ClassVar = "message_update"
+    wire: ClassVar = (*_MESSAGE, ("assistantMessageEvent", "assistant_message_event"))
+
+    @property
+    def message(self) -> AssistantMessage:
+        """The partial reply; computed when it is read."""
+        return cast("AssistantMessage", getattr(self.assistant_message_event, "partial"))  # noqa: B009 - never a terminal event
+
+
+@dataclass(frozen=True, slots=True)
+class MessageEnd(_AgentEvent):
+    """A message is complete and in the transcript."""
+
+    message: Message
+
+    type: ClassVar = "message_end"
+    wire: ClassVar = _MESSAGE
+
+
+@dataclass(frozen=True, slots=True)
+class _ToolEvent(_AgentEvent):
+    tool_call_id: str
+    tool_name: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolExecutionStart(_ToolEvent):
+    """A tool call begins; ``args`` are as the model sent them."""
+
+    args: Any
+
+    type: ClassVar = "tool_execution_start"
+    wire: ClassVar = (*_CALL, ("args", "args"))
+
+
+@dataclass(frozen=True, slots=True)
+class ToolExecutionUpdate(_ToolEvent):
+    """A tool says how far it is."""
+
+    args: Any
+    partial_result: AgentToolResult
+
+    type: ClassVar = "tool_execution_update"
+    wire: ClassVar = (*_CALL, ("args", "args"), ("partialResult", "partial_result"))
+
+
+@dataclass(frozen=True, slots=True)
+class ToolExecutionEnd(_ToolEvent):
+    """A tool call is over."""
+
+    result: AgentToolResult
+    is_error: bool
+
+    type: ClassVar = "tool_execution_end"
+    wire: ClassVar = (*_CALL, ("result", "result"), ("isError", "is_error"))
+
+
+AgentEvent = (
+    AgentStart
+    | AgentEnd
+    | TurnStart
+    | TurnEnd
+    | MessageStart
+    | MessageUpdate
+    | MessageEnd
+    | ToolExecutionStart
+    | ToolExecutionUpdate
+    | ToolExecutionEnd
+)

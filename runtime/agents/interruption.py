@@ -1,0 +1,98 @@
+"""The cutting of a run, in one place: why, when, and what has to stop.
+
+A run is cut once, by an abort or by an exception of application code. Cutting cancels the scopes that are open at that
+moment and those that open later, so nothing has to look at a flag. Code outside such a scope, which is to say the
+run's own bookkeeping and the readers of its events, is never cut.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import trio
+
+
+class Interruption:
+    """Whether a run is being cut."""
+
+    def __init__(self) -> None:
+        self._event = trio.Event()
+        self._cuts: dict[object, Callable[[], None]] = {}
+        self.failure: BaseException | None = None
+        self.failed_first = False
+        self.time: float | None = None
+
+    def is_set(self) -> bool:
+        """Whether the run was cut."""
+        return self._event.is_set()
+
+    async def wait(self) -> None:
+        """Wait until it is."""
+        await self._event.wait()
+
+    def abort(self) -> None:
+        """Cut because somebody asked."""
+        self._cut()
+
+    def fail(self, failure: BaseException) -> None:
+        """Cut because application code raised; the first such exception is the one that leaves the run."""
+        if self.failure is None:
+            self.failure = failure
+            self.failed_first = not self.is_set()
+        self._cut()
+
+    def _cut(self) -> None:
+        if not self.is_set():
+            self.time = trio.current_time()
+            self._event.set()
+            for cut in tuple(self._cuts.values()):
+                cut()
+
+    @contextmanager
+    def calls(self, cut: Callable[[], None]) -> Iterator[None]:
+        """Have something called when the run is cut, or now if it was."""
+        key = object()
+        self._cuts[key] = cut
+        if self.is_set():
+            cut()
+        try:
+            yield
+        finally:
+            self._cuts.pop(key, None)
+
+    @contextmanager
+    def scope(self) -> Iterator["CutScope"]:
+        """A cancel scope that is cancelled when the run is cut."""
+        scope = CutScope(self._cuts)
+        self._cuts[scope] = scope.cancel
+        if self.is_set():
+            scope.cancel()
+        try:
+            with scope.trio:
+                yield scope
+        finally:
+            self._cuts.pop(scope, None)
+
+    def __repr__(self) -> str:
+        state = "failed" if self.failure else "aborted" if self.is_set() else "not cut"
+        return f"<Interruption {state}, {len(self._cuts)} to cut>"
+
+
+class CutScope:
+    """One cancel scope of an interruption."""
+
+    def __init__(self, cuts: dict[object, Callable[[], None]]) -> None:
+        self.trio = trio.CancelScope()
+        self._cuts = cuts
+
+    def cancel(self) -> None:
+        """Cut this one alone."""
+        self.trio.cancel()
+
+    def spare(self) -> None:
+        """What follows in the block is cut by other means."""
+        self._cuts.pop(self, None)
+
+    @property
+    def was_cut(self) -> bool:
+        """Whether the block was cancelled, even if it did not listen."""
+        return self.trio.cancel_called

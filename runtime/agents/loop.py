@@ -1,0 +1,352 @@
+"""The loop between a model and its tools: one run, from ``AgentStart`` to ``AgentEnd``.
+
+What the loop decides is in plain functions; what it waits for is either cut with the run (hooks, streams, tools: each
+in a scope of the interruption) or never cut (emitting). So every start gets its end without any cleanup code.
+"""
+
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import replace
+from typing import Any, TypeVar
+
+import trio
+
+from runtime.errors import InvalidOptionError
+from runtime.streams.assembler import ABORTED
+from runtime.streams.events import StreamDone, StreamError, StreamStart
+from runtime.values.context import Context
+from runtime.values.message import AssistantMessage, Message, StopReason, ToolResultMessage, is_llm_message
+from runtime.values.model import clamp_thinking_level, empty_message
+from runtime.values.options import SimpleStreamOptions
+from runtime.values.thinking import ThinkingLevel
+
+from .batch import TRUNCATED, Batch
+from .events import (
+    AgentEnd,
+    AgentEvent,
+    AgentStart,
+    MessageEnd,
+    MessageStart,
+    MessageUpdate,
+    TurnEnd,
+    TurnStart,
+)
+from .hooks import TurnInfo, TurnUpdate
+from .interruption import Interruption
+from .mailbox import Envelope, Inbox, give_back
+from .settings import AgentLoopConfig
+from .tool import AgentContext
+from .toolbox import Toolbox
+
+MAX_TRUNCATED = 3
+"""So many turns in a row may end in tool calls that the output limit cut; then the run gives up."""
+
+T = TypeVar("T")
+Sink = Callable[[AgentEvent], Awaitable[None]]
+
+
+class _CutError(Exception):
+    """The run was cut while a hook was awaited; never leaves the loop."""
+
+
+class AgentLoop:
+    """One run. ``run`` returns the messages that it added and never raises; ``cut.failure`` is what went wrong."""
+
+    def __init__(
+        self,
+        config: AgentLoopConfig,
+        context: AgentContext,
+        sink: Sink,
+        cut: Interruption,
+        *,
+        steering: Inbox,
+        follow_up: Inbox,
+        number: int = 1,
+    ) -> None:
+        self._config = config
+        self._system_prompt = context.system_prompt
+        self._toolbox = Toolbox(context.tools)
+        self._messages = list(context.messages)
+        self._sink = sink
+        self._cut = cut
+        self._steering = steering
+        self._follow_up = follow_up
+        self._pending: list[Envelope] = []
+        self._truncated = 0
+        self._gave_up: str | None = None
+        self._said_cut = False
+        self.number = number
+        self.turn = 0
+        self.running: dict[str, str] = {}
+        self.added: list[Message] = []
+        self.reply: AssistantMessage | None = None
+
+    async def run(self, prompts: Iterable[Message | Envelope], *, poll_first: bool = True) -> list[Message]:
+        """Run to the end: prompts first, then turns until nothing is left to do."""
+        await self._emit(AgentStart())
+        self._pending = [item if isinstance(item, Envelope) else Envelope(item) for item in prompts]
+        if poll_first:
+            await self._poll(self._steering)
+        while await self._turn_and_more():
+            pass
+        if self._needs_closing():
+            await self._closing_turn()
+        give_back(self._pending)
+        await self._emit(AgentEnd(tuple(self.added)))
+        return self.added
+
+    # One turn
+
+    async def _turn_and_more(self) -> bool:
+        """One turn; whether another one follows."""
+        await self._begin_turn()
+        reply = await self._reply()
+        batch = Batch(
+            reply, self._toolbox, self._context(), self._config, self._emit, self._cut, self.running
+        )
+        results = await self._run_batch(batch)
+        await self._emit(TurnEnd(reply, tuple(results)))
+        if reply.failed:
+            return False
+        try:
+            return await self._goes_on(reply, results, batch.terminate)
+        except _CutError:
+            return False
+
+    async def _begin_turn(self) -> None:
+        self.turn += 1
+        await self._emit(TurnStart())
+        pending, self._pending = self._pending, []
+        for position, envelope in enumerate(pending):
+            if self._cut.is_set() and envelope.delivery is not None:
+                self._pending = pending[position:]  # they go back to where they came from
+                return
+            await self._emit(MessageStart(envelope.message))
+            await self._emit(MessageEnd(envelope.message))
+            if envelope.delivery is not None:
+                envelope.delivery.deliver(self.number, self.turn)
+
+    async def _run_batch(self, batch: Batch) -> list[ToolResultMessage]:
+        if batch.reply.failed:
+            return []
+        if batch.reply.stop_reason is StopReason.Length and batch.reply.tool_calls:
+            self._truncated += 1
+            return await batch.refuse(TRUNCATED)
+        self._truncated = 0
+        return await batch.run()
+
+    async def _goes_on(
+        self, reply: AssistantMessage, results: list[ToolResultMessage], terminate: bool
+    ) -> bool:
+        if self._cut.is_set():
+            return False
+        info = TurnInfo(self.turn, reply, tuple(results), self._context(), tuple(self.added))
+        self._apply(await self._ask(self._config.prepare_next_turn, info))
+        if await self._ask(self._config.should_stop_after_turn, info):
+            return False
+        await self._poll(self._steering)
+        calls_answered = bool(results) and not terminate
+        if not calls_answered and not self._pending:
+            await self._poll(self._follow_up)
+        if self._cut.is_set() or not (calls_answered or self._pending):
+            return False
+        self._gave_up = self._limit_reached()
+        return self._gave_up is None
+
+    def _limit_reached(self) -> str | None:
+        if self._truncated >= MAX_TRUNCATED:
+            return f"The model's tool calls were cut by the output limit {MAX_TRUNCATED} turns in a row; raise max_tokens"
+        if self._config.max_turns is not None and self.turn >= self._config.max_turns:
+            return f"The run reached its limit of {self._config.max_turns} turns (max_turns)"
+        return None
+
+    def _apply(self, update: TurnUpdate | None) -> None:
+        if update is None:
+            return
+        try:
+            config = self._config
+            self._config = replace(
+                config,
+                model=config.model if update.model is None else update.model,
+                thinking_level=config.thinking_level
+                if update.thinking_level is None
+                else update.thinking_level,
+            )
+            if update.context is not None:
+                self._system_prompt = update.context.system_prompt
+                self._toolbox = Toolbox(update.context.tools)
+                self._messages = list(update.context.messages)
+        except Exception as failure:
+            self._cut.fail(failure)
+            raise _CutError from failure
+
+    # The end
+
+    def _needs_closing(self) -> bool:
+        if self._cut.is_set():
+            return not self._said_cut
+        return self._gave_up is not None
+
+    async def _closing_turn(self) -> None:
+        """A turn that holds nothing but an empty reply which says why the run ended."""
+        self.turn += 1
+        await self._emit(TurnStart())
+        message = (
+            self._cut_reply(None)
+            if self._cut.is_set()
+            else empty_message(self._config.model, StopReason.Error, self._gave_up)
+        )
+        await self._emit(MessageStart(message))
+        await self._end_reply(message)
+        await self._emit(TurnEnd(message))
+
+    # The reply
+
+    async def _reply(self) -> AssistantMessage:
+        reading = _Reading(self._emit)
+        if not self._cut.is_set():
+            try:
+                await self._read(reading)
+            except trio.Cancelled:
+                raise
+            except BaseException as failure:  # noqa: BLE001 - it leaves the run when the run has ended
+                self._cut.fail(failure)
+        message = self._final(reading)
+        if not reading.started:
+            await self._emit(MessageStart(message))
+        await self._end_reply(message)
+        return message
+
+    async def _read(self, reading: "_Reading") -> None:
+        with self._cut.scope() as entry:
+            context, options = await self._model_input()
+            async with self._config.stream_fn(self._config.model, context, options) as stream:
+                entry.spare()  # from here on an abort ends the stream, and the events that are here are still read
+                with self._cut.calls(stream.abort):
+                    async for event in stream:
+                        await reading.take(event)
+                    reading.final = await stream.result()
+
+    def _final(self, reading: "_Reading") -> AssistantMessage:
+        if reading.final is None or (
+            reading.final.stop_reason is StopReason.Aborted and self._cut.failed_first
+        ):
+            return self._cut_reply(reading.final or reading.partial)
+        self._said_cut = self._cut.is_set() and reading.final.stop_reason is StopReason.Aborted
+        return reading.final
+
+    def _cut_reply(self, partial: AssistantMessage | None) -> AssistantMessage:
+        """The reply that says that the run was cut, with what had arrived."""
+        self._said_cut = True
+        if self._cut.failed_first and self._cut.failure is not None:
+            reason, text = StopReason.Error, str(self._cut.failure) or type(self._cut.failure).__name__
+        else:
+            reason, text = StopReason.Aborted, ABORTED
+        if partial is None:
+            return empty_message(self._config.model, reason, text)
+        return partial.model_copy(update={"stop_reason": reason, "error_message": text})
+
+    async def _end_reply(self, message: AssistantMessage) -> None:
+        self.reply = message
+        await self._emit(MessageEnd(message))
+
+    async def _model_input(self) -> tuple[Context, SimpleStreamOptions]:
+        config = self._config
+        messages: Sequence[Message] = self._messages
+        if config.transform_context is not None:
+            messages = await config.transform_context(list(messages))
+        if config.convert_to_llm is not None:
+            messages = await config.convert_to_llm(list(messages))
+        else:
+            messages = [message for message in messages if is_llm_message(message)]
+        _check_iterable(messages)
+        context = Context(self._system_prompt, list(messages), self._toolbox.definitions)
+        return context, await self._call_options()
+
+    async def _call_options(self) -> SimpleStreamOptions:
+        config = self._config
+        level = clamp_thinking_level(config.model, config.thinking_level)
+        changes: dict[str, Any] = {"reasoning": None if level is ThinkingLevel.Off else level}
+        if config.get_api_key is not None and (key := await config.get_api_key(config.model.provider)):
+            changes["api_key"] = key
+        return replace(config.options, **changes)
+
+    # Underneath
+
+    def _context(self) -> AgentContext:
+        return AgentContext(
+            system_prompt=self._system_prompt, messages=tuple(self._messages), tools=self._toolbox.tools
+        )
+
+    async def _poll(self, inbox: Inbox) -> None:
+        if self._cut.is_set():
+            return
+        with self._cut.scope():
+            try:  # what was taken is kept even if the run is cut meanwhile: it goes back in the end
+                self._pending.extend(await inbox.take())
+            except trio.Cancelled:
+                raise
+            except BaseException as failure:  # noqa: BLE001 - it leaves the run when the run has ended
+                self._cut.fail(failure)
+
+    async def _ask(self, hook: Callable[..., Awaitable[T]] | None, *args: Any) -> T | None:
+        """Await application code; if it raises, or the run is cut meanwhile, the run is over."""
+        if hook is None:
+            return None
+        answer: T | None = None
+        with self._cut.scope():
+            try:
+                answer = await hook(*args)
+            except trio.Cancelled:
+                raise
+            except BaseException as failure:
+                self._cut.fail(failure)
+                raise _CutError from failure
+        if self._cut.is_set():
+            raise _CutError
+        return answer
+
+    async def _emit(self, event: AgentEvent) -> None:
+        if isinstance(event, MessageEnd):
+            self._messages.append(event.message)
+            self.added.append(event.message)
+        await self._sink(event)
+
+
+class _Reading:
+    """The events of one reply on their way out: nothing before its start, the end apart."""
+
+    def __init__(self, emit: Sink) -> None:
+        self._emit = emit
+        self._last: StreamStart | MessageUpdate | None = None
+        self.started = False
+        self.final: AssistantMessage | None = None
+
+    async def take(self, event: Any) -> None:
+        match event:
+            case StreamDone() | StreamError():
+                return
+            case StreamStart():
+                self.started = True
+                self._last = event
+                await self._emit(MessageStart(event.partial))
+            case _ if self.started:
+                self._last = update = MessageUpdate(event)
+                await self._emit(update)
+
+    @property
+    def partial(self) -> AssistantMessage | None:
+        """What had arrived, as far as it was read."""
+        match self._last:
+            case None:
+                return None
+            case StreamStart():
+                return self._last.partial
+            case MessageUpdate():
+                return self._last.message
+
+
+def _check_iterable(messages: object) -> None:
+    if isinstance(messages, str) or not isinstance(messages, Sequence):
+        raise InvalidOptionError(
+            f"convert_to_llm must return a sequence of messages, not {type(messages).__name__}"
+        )

@@ -1,0 +1,168 @@
+"""Messages on their way into a run, each with a receipt."""
+
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import groupby
+from operator import attrgetter
+from typing import Protocol
+
+import trio
+
+from runtime.errors import QueueFullError
+from runtime.values.message import Message
+
+from .hooks import MessageSource
+
+
+class QueueMode(StrEnum):
+    """How many messages one poll takes."""
+
+    OneAtATime = "one_at_a_time"
+    All = "all"
+
+
+class DeliveryStatus(StrEnum):
+    """Where a queued message is."""
+
+    Queued = "queued"
+    Delivered = "delivered"
+    Returned = "returned"
+
+
+class Delivery:
+    """The receipt of a steered or followed-up message.
+
+    ``status`` is queued until the message is in the transcript (delivered: ``run`` and ``turn``, from 1, say where), or
+    until its queue was cleared or its agent closed (returned).
+    """
+
+    def __init__(self, message: Message) -> None:
+        self.message = message
+        self.status = DeliveryStatus.Queued
+        self.run: int | None = None
+        self.turn: int | None = None
+        self._decided = trio.Event()
+
+    async def wait(self) -> DeliveryStatus:
+        """Wait until it is delivered or returned."""
+        await self._decided.wait()
+        return self.status
+
+    def deliver(self, run: int, turn: int) -> None:
+        """The message is in the transcript."""
+        self.run, self.turn = run, turn
+        self._decide(DeliveryStatus.Delivered)
+
+    def give_up(self) -> None:
+        """The message will not be delivered."""
+        self._decide(DeliveryStatus.Returned)
+
+    def _decide(self, status: DeliveryStatus) -> None:
+        if self.status is DeliveryStatus.Queued:
+            self.status = status
+            self._decided.set()
+
+    def __repr__(self) -> str:
+        where = f" in run {self.run}, turn {self.turn}" if self.run else ""
+        return f"<Delivery {self.status}{where}>"
+
+
+@dataclass(frozen=True, eq=False)
+class Envelope:
+    """A message for a run. One that was queued has a receipt, and an inbox to go back to; a prompt has neither."""
+
+    message: Message
+    delivery: Delivery | None = None
+    origin: "Inbox | None" = None
+
+
+class Inbox(Protocol):
+    """Where a run asks for messages."""
+
+    async def take(self) -> list[Envelope]:
+        """What is to join now."""
+
+    def give_back(self, envelopes: Iterable[Envelope]) -> None:
+        """What could not join; it comes first next time."""
+
+
+def give_back(envelopes: Iterable[Envelope]) -> None:
+    """Put what was queued back where it came from, in front, in its order."""
+    for origin, queued in groupby(
+        (envelope for envelope in envelopes if envelope.origin is not None), key=attrgetter("origin")
+    ):
+        origin.give_back(queued)
+
+
+class Mailbox:
+    """A bounded queue of messages: a memory channel, and a front list for those that came back."""
+
+    def __init__(self, capacity: int, mode: QueueMode) -> None:
+        self._send, self._receive = trio.open_memory_channel[Envelope](capacity)
+        self._front: deque[Envelope] = deque()
+        self._closed = False
+        self.capacity = capacity
+        self.mode = mode
+
+    def post(self, message: Message) -> Delivery:
+        """Queue a message; raises QueueFullError when ``capacity`` are waiting."""
+        if len(self) >= self.capacity:
+            raise QueueFullError(
+                f"{self.capacity} messages are queued already; wait for a delivery, or clear the queue"
+            )
+        delivery = Delivery(message)
+        self._send.send_nowait(Envelope(message, delivery, self))
+        return delivery
+
+    async def take(self) -> list[Envelope]:
+        return self.take_nowait()
+
+    def take_nowait(self) -> list[Envelope]:
+        """The oldest message, or all of them, as the mode says."""
+        count = len(self) if self.mode is QueueMode.All else min(1, len(self))
+        return [
+            self._front.popleft() if self._front else self._receive.receive_nowait() for _ in range(count)
+        ]
+
+    def give_back(self, envelopes: Iterable[Envelope]) -> None:
+        self._front.extendleft(reversed(list(envelopes)))
+        if self._closed:
+            self.clear()
+
+    def close(self) -> None:
+        """Return all messages, also those that come back later."""
+        self._closed = True
+        self.clear()
+
+    def clear(self) -> None:
+        """Return all messages."""
+        while len(self):
+            envelope = self._front.popleft() if self._front else self._receive.receive_nowait()
+            if envelope.delivery is not None:
+                envelope.delivery.give_up()
+
+    def __len__(self) -> int:
+        return len(self._front) + self._receive.statistics().current_buffer_used
+
+    def __repr__(self) -> str:
+        return f"<Mailbox {self.mode}, {len(self)} of {self.capacity} waiting>"
+
+
+class PolledInbox:
+    """An inbox over a function of the application."""
+
+    def __init__(self, source: MessageSource | None) -> None:
+        self._source = source
+        self._front: list[Envelope] = []
+
+    async def take(self) -> list[Envelope]:
+        front, self._front = self._front, []
+        if front or self._source is None:
+            return front
+        messages: Sequence[Message] = await self._source()
+        return [Envelope(message, Delivery(message), self) for message in messages]
+
+    def give_back(self, envelopes: Iterable[Envelope]) -> None:
+        self._front[:0] = envelopes

@@ -1,0 +1,39 @@
+"""The one way to get an agent."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Any
+
+from runtime.errors import InvalidOptionError
+from runtime.nurseries import SingleVoiceNursery
+from runtime.values.model import Model
+
+from .agent import Agent
+from .settings import AgentOptions
+
+
+@asynccontextmanager
+async def open_agent(model: Model | AgentOptions, **settings: Any) -> AsyncIterator[Agent]:
+    """Open an agent: from a model and the fields of AgentOptions as keywords, or from AgentOptions (keywords replace).
+
+    Leaving the block aborts the run that is active, returns what is queued, and waits until nothing of it is left. An
+    exception of the block leaves as itself and wins over the run's.
+    """
+    options = _options(model, settings)
+    async with SingleVoiceNursery() as nursery:
+        agent: Agent = Agent.make(options, nursery)
+        try:
+            yield agent
+        finally:
+            agent._close()  # noqa: SLF001
+    agent._end_feeds()  # noqa: SLF001
+
+
+def _options(model: Model | AgentOptions, settings: dict[str, Any]) -> AgentOptions:
+    known = AgentOptions.__dataclass_fields__
+    if unknown := settings.keys() - known.keys():
+        raise InvalidOptionError(f"open_agent() does not take {', '.join(sorted(unknown))}; see AgentOptions")
+    if isinstance(model, AgentOptions):
+        return replace(model, **settings)
+    return AgentOptions(model=model, **settings)

@@ -1,0 +1,194 @@
+"""Running a loop to its end, whatever becomes of the task that it runs in.
+
+The loop is shielded: an outer cancellation does not cut it in the middle, a warden beside it turns that into an abort.
+So the run always says how it ended; only its readers have a deadline then.
+"""
+
+from collections.abc import Awaitable, Callable, Iterable
+from contextvars import ContextVar
+from typing import Self
+
+import trio
+
+from runtime import log
+from runtime.nurseries import SingleVoiceNursery
+from runtime.values.message import AssistantMessage, Message
+
+from .emitter import Emitter
+from .events import AgentEnd, AgentEvent
+from .feed import EventFeed
+from .interruption import Interruption
+from .loop import AgentLoop
+from .mailbox import Envelope
+from .settings import AgentLoopConfig
+
+RUN_BUFFER = 256
+"""How many events of a run may wait for the reader that started it."""
+
+
+async def run_shielded(
+    main: Callable[[], Awaitable[object]],
+    cut: Interruption,
+    *,
+    grace: float,
+    abort: trio.Event | None = None,
+    on_outer_cancel: Callable[[], None],
+    resisting: Callable[[], str],
+) -> None:
+    """Await ``main`` to its end. A cancellation from outside, or ``abort``, cuts it; the cancellation goes on afterwards.
+
+    After ``grace`` seconds a warning names what still runs; it is waited for all the same.
+    """
+    done = trio.Event()
+    async with SingleVoiceNursery() as nursery:
+        nursery.start_soon(_warden, cut, done, grace, on_outer_cancel, resisting)
+        if abort is not None:
+            nursery.start_soon(_watch, abort, cut)
+        with trio.CancelScope(shield=True):
+            try:
+                await main()
+            finally:
+                done.set()
+        nursery.cancel_scope.cancel()
+
+
+async def _warden(
+    cut: Interruption,
+    done: trio.Event,
+    grace: float,
+    on_outer_cancel: Callable[[], None],
+    resisting: Callable[[], str],
+) -> None:
+    try:
+        await cut.wait()
+        with trio.move_on_after(grace):
+            await trio.sleep_forever()
+        _warn(grace, resisting)
+        await trio.sleep_forever()
+    except trio.Cancelled:
+        if not done.is_set():
+            cut.abort()
+            on_outer_cancel()
+            with trio.move_on_after(grace, shield=True):
+                await done.wait()
+            if not done.is_set():
+                _warn(grace, resisting)
+        raise
+
+
+def _warn(grace: float, resisting: Callable[[], str]) -> None:
+    still = resisting()
+    log.warn(f"aborted {grace} s ago, but still running: {still}", resisting=still, seconds=grace)
+
+
+async def _watch(abort: trio.Event, cut: Interruption) -> None:
+    await abort.wait()
+    cut.abort()
+
+
+class Run:
+    """One run of an agent: its loop, its readers, and its outcome."""
+
+    def __init__(
+        self, number: int, loop: AgentLoop, cut: Interruption, emitter: Emitter, config: AgentLoopConfig
+    ) -> None:
+        self.number = number
+        self.loop = loop
+        self.settled = trio.Event()
+        self._cut = cut
+        self._emitter = emitter
+        self._config = config
+        self._failure_told = False
+
+    @property
+    def reply(self) -> AssistantMessage | None:
+        """The last reply."""
+        return self.loop.reply
+
+    def abort(self) -> None:
+        """End it as ``Aborted``."""
+        self._cut.abort()
+
+    async def execute(
+        self, prompts: Iterable[Message | Envelope], poll_first: bool, finish: Callable[[], None]
+    ) -> None:
+        """Run to the end and settle; what application code raised is kept for ``outcome``."""
+        token = _RUNS.set((*_RUNS.get(), self))
+        try:
+            with self._cut.calls(self._emitter.hurry_feeds):
+                await run_shielded(
+                    lambda: self.loop.run(prompts, poll_first=poll_first),
+                    self._cut,
+                    grace=self._config.abort_grace,
+                    abort=self._config.options.abort,
+                    on_outer_cancel=self._emitter.hurry_listeners,
+                    resisting=self._resisting,
+                )
+        finally:
+            _RUNS.reset(token)
+            finish()
+            self.settled.set()
+
+    def outcome(self) -> AssistantMessage:
+        """The last reply; raises what application code raised."""
+        if self._cut.failure is not None:
+            self._failure_told = True
+            raise self._cut.failure
+        assert self.loop.reply is not None  # noqa: S101 - a run has a reply
+        return self.loop.reply
+
+    def raise_unheard_failure(self) -> None:
+        """Raise what application code raised, unless it was raised somewhere already."""
+        if not self._failure_told:
+            self.outcome()
+
+    def log_unheard_failure(self) -> None:
+        """Log what nobody was there to catch."""
+        if self._cut.failure is not None and not self._failure_told:
+            self._failure_told = True
+            log.error("application code failed in a run that nobody waits for", exc_info=self._cut.failure)
+
+    def _resisting(self) -> str:
+        tools = [f"{name} ({call_id})" for call_id, name in self.loop.running.items()]
+        return ", ".join(tools) or "a hook or a reader of events"
+
+    @property
+    def is_mine(self) -> bool:
+        """Whether the present task belongs to this run: it must not wait for it."""
+        return self in _RUNS.get()
+
+    def __repr__(self) -> str:
+        return f"<Run {self.number}, turn {self.loop.turn}, {len(self.loop.running)} tools running>"
+
+
+_RUNS: ContextVar[tuple[Run, ...]] = ContextVar("agentrio_runs", default=())
+
+
+class RunEvents:
+    """The events of one run, for one reader: ``async for event in run``."""
+
+    def __init__(self, run: Run, feed: EventFeed) -> None:
+        self._run = run
+        self._feed = feed
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> AgentEvent:
+        return await anext(self._feed)
+
+    async def _end(self) -> Run:
+        """Read what is left, and wait until the run has settled; raises what application code raised."""
+        async for _ in self._feed:
+            pass
+        await self._run.settled.wait()
+        self._run.outcome()
+        return self._run
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._run!r} {self._feed!r}>"
+
+
+def ends_a_run(event: AgentEvent) -> bool:
+    """Whether nothing of that run follows."""
+    return isinstance(event, AgentEnd)
