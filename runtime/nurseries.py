@@ -27,7 +27,7 @@ class SingleVoiceNursery:
         self, kind: type[BaseException] | None, raised: BaseException | None, trace: TracebackType | None
     ) -> bool:
         try:
-            return bool(await self._manager.__aexit__(kind, raised, trace))
+            return bool(await self._manager.__aexit__(kind, raised, trace))  # noqa: ASYNC102 - as trio's own does
         except BaseExceptionGroup as group:
             voice = spokesman(group, raised)
         if voice is raised:

@@ -84,7 +84,7 @@ class Agent(metaclass=OpenedOnly):
                 yield AgentRun(run, feed)
             finally:
                 feed.leave()
-                await self._leave(run)
+                await self._leave(run)  # noqa: ASYNC102 - shielded in there, once cancelled
         run.raise_unheard_failure()
 
     def abort(self) -> None:
@@ -224,7 +224,9 @@ class Agent(metaclass=OpenedOnly):
             yield feed
 
     @contextmanager
-    def _feed(self, max_buffer: int, is_last: Callable[[AgentEvent], bool] | None = None) -> Iterator[EventFeed]:
+    def _feed(
+        self, max_buffer: int, is_last: Callable[[AgentEvent], bool] | None = None
+    ) -> Iterator[EventFeed]:
         feed = EventFeed(max_buffer, is_last)
         self._feeds.append(feed)
         try:

@@ -60,7 +60,7 @@ class SchemaNode:
 
     def references(self) -> "Iterator[SchemaNode]":
         """The schemas that this one refers to."""
-        for keyword in ("$ref", "$dynamicRef"):
+        for keyword in ("$ref", "$dynamicRef", "$recursiveRef"):
             if keyword in self.contents:
                 yield self._referred(self.contents[keyword])
 
@@ -85,8 +85,9 @@ class SchemaNode:
         for keyword in ("allOf", "anyOf", "oneOf"):
             yield from self.members(keyword)
         yield from (self.inner(self.contents.get(keyword)) for keyword in ("not", "if", "then", "else"))
-        dependent = self.contents.get("dependentSchemas")
-        yield from map(self.inner, dependent.values() if isinstance(dependent, dict) else ())
+        for keyword in ("dependentSchemas", "dependencies"):
+            dependent = self.contents.get(keyword)
+            yield from map(self.inner, dependent.values() if isinstance(dependent, dict) else ())
 
 
 class ToolSchema:
@@ -141,12 +142,14 @@ def own_schemas(contents: dict[str, Any], name: str) -> list[Any]:
 
 
 def _dialect_of(uri: Any, contents: dict[str, Any]) -> Any:
-    from jsonschema import Draft7Validator, Draft202012Validator
+    from jsonschema import Draft3Validator, Draft7Validator, Draft202012Validator
     from jsonschema.validators import validator_for
 
     if not isinstance(uri, str | None):
         raise ToolDefinitionError("$schema must be a string")
     declared: Any = validator_for({"$schema": uri or ""}, default=None)  # type: ignore[arg-type]
+    if declared is Draft3Validator:
+        raise ToolDefinitionError("draft-03 is too old; use draft-04 or later")
     faults = []
     for dialect in [declared] if declared else [Draft202012Validator, Draft7Validator]:
         fault = _fault(dialect, contents)
@@ -231,7 +234,6 @@ def _searcher(pattern: str) -> Callable[[str], object]:
 @lru_cache(maxsize=8)
 def _stricter(dialect: Any) -> Any:
     """The dialect with integers that are integers, linear time, and one error for each argument."""
-    from jsonschema import Draft202012Validator
     from jsonschema.validators import extend
 
     ours = {
@@ -245,10 +247,8 @@ def _stricter(dialect: Any) -> Any:
         "uniqueItems": _unique_items,
         "multipleOf": _multiple_of,
     }
-    plain = Draft202012Validator.VALIDATORS  # a draft that has another meaning for a keyword keeps its own
-    keywords = {name: check for name, check in ours.items() if dialect.VALIDATORS.get(name) is plain[name]}
     types = dialect.TYPE_CHECKER.redefine("integer", lambda _checker, value: _is_number(value, int))
-    return extend(dialect, keywords, type_checker=types)  # type: ignore[no-untyped-call]
+    return extend(dialect, ours, type_checker=types)  # type: ignore[no-untyped-call]
 
 
 def _accepts(validator: Any, value: Any, schema: Any, resolver: Any = None) -> bool:

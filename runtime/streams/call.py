@@ -10,7 +10,7 @@ from runtime.values.message import AssistantMessage
 from runtime.values.model import Model
 from runtime.values.options import SimpleStreamOptions, StreamOptions
 
-from .channel import MessageStream, open_message_stream
+from .channel import MessageStream, open_message_stream, produce_nothing
 from .provider import LanguageModelApi
 
 _Options = TypeVar("_Options", bound=StreamOptions)
@@ -31,7 +31,7 @@ async def stream(
     """
     api, options = _prepare(model, context, options, StreamOptions)
     opened = (
-        open_message_stream(model, _never, abort=options.abort)
+        open_message_stream(model, produce_nothing, abort=options.abort)
         if _aborted(options)
         else api.stream(model, context, options)
     )
@@ -49,7 +49,7 @@ async def stream_simple(
     """
     api, options = _prepare(model, context, options, SimpleStreamOptions)
     opened = (
-        open_message_stream(model, _never, abort=options.abort)
+        open_message_stream(model, produce_nothing, abort=options.abort)
         if _aborted(options)
         else api.stream_simple(model, context, options)
     )
@@ -98,7 +98,3 @@ def _check(name: str, value: object, kind: Any) -> None:
 
 def _aborted(options: StreamOptions) -> bool:
     return options.abort is not None and options.abort.is_set()
-
-
-async def _never(writer: object) -> None:
-    raise AssertionError("an aborted call runs nothing")

@@ -160,7 +160,7 @@ async def open_message_stream(
     async with SingleVoiceNursery() as nursery:
         if abort is not None:
             if abort.is_set():
-                produce = _nothing
+                produce = produce_nothing
                 stream.abort()
             else:
                 nursery.start_soon(_watch, abort, stream)
@@ -175,8 +175,8 @@ async def open_message_stream(
         raise crash
 
 
-async def _nothing(writer: MessageWriter) -> None:
-    """Run nothing: the stream was aborted beforehand, so the first checkpoint ends it."""
+async def produce_nothing(writer: MessageWriter) -> None:
+    """Write nothing: the producer of a call that was aborted beforehand, which ends at its first checkpoint."""
     await trio.lowlevel.checkpoint()
 
 

@@ -66,7 +66,7 @@ def transform_messages(
 @dataclass(slots=True)
 class _Slot:
     call: ToolCall
-    result: ToolResultMessage
+    result: ToolResultMessage | None = None
 
 
 @dataclass(slots=True)
@@ -79,7 +79,8 @@ def _paired(messages: Iterable[Message]) -> Iterator[LanguageMessage]:
     for turn in _turns(messages):
         if not (isinstance(turn.message, AssistantMessage) and turn.message.failed):
             yield turn.message
-            yield from (slot.result for slot in turn.slots)
+            for slot in turn.slots:
+                yield slot.result or _no_result(slot.call, turn.message.timestamp)
 
 
 def _turns(messages: Iterable[Message]) -> list[_Turn]:
@@ -90,7 +91,7 @@ def _turns(messages: Iterable[Message]) -> list[_Turn]:
         if isinstance(message, ToolResultMessage):
             _answer(message, unanswered[message.tool_call_id], made_up[message.tool_call_id])
         elif isinstance(message, AssistantMessage):
-            slots = [_Slot(call, _no_result(call, message)) for call in message.tool_calls]
+            slots = [_Slot(call) for call in message.tool_calls]
             for slot in reversed(slots):
                 unanswered[slot.call.id].append(slot)
             turns.append(_Turn(message, slots))
@@ -109,14 +110,14 @@ def _answer(result: ToolResultMessage, unanswered: list[_Slot], made_up: list[_S
             made_up.append(slot)
 
 
-def _no_result(call: ToolCall, reply: AssistantMessage) -> ToolResultMessage:
-    """A result of the reply's own time, so that the same transcript always gives the same bytes."""
+def _no_result(call: ToolCall, timestamp: int) -> ToolResultMessage:
+    """An error in place of a result, of the time of the reply, so that the same transcript always gives the same bytes."""
     return ToolResultMessage(
         tool_call_id=call.id,
         tool_name=call.name,
         content=(TextContent(NO_RESULT),),
         is_error=True,
-        timestamp=reply.timestamp,
+        timestamp=timestamp,
     )
 
 

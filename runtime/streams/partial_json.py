@@ -31,28 +31,11 @@ def parse_partial_json(text: str | None) -> Any:
     deeper than other values may be.
     """
     try:
-        whole = parse_json(text or "")
-    except (ValueError, TypeError):  # a TypeError is half of a surrogate pair
-        pass
-    else:
-        if _fits(whole):
-            return whole
-    parser = PartialJson()
-    parser.feed(text or "")
-    return parser.value()
-
-
-def _fits(value: Any) -> bool:
-    """Whether a value nests no deeper than values may: the strict parser goes a little further."""
-    level: list[Any] = [[value]]
-    for _ in range(MAX_DEPTH + 1):
-        level = [
-            item
-            for container in level
-            for item in (container.values() if isinstance(container, dict) else container)
-            if isinstance(item, (dict, list))
-        ]
-    return not level
+        return parse_json(text or "")
+    except ValueError:
+        parser = PartialJson()
+        parser.feed(text or "")
+        return parser.value()
 
 
 class PartialJson:

@@ -75,15 +75,13 @@ def assert_event_grammar(events: Sequence[AgentEvent]) -> None:
 
 def _check_run(events: Iterator[AgentEvent]) -> None:
     added: list[Message] = []
-    turns = 0
-    for event in events:
+    for turns, event in enumerate(events):
         if isinstance(event, AgentEnd):
             assert turns, "a run without a turn"
             assert list(event.messages) == added, "agent_end lists what the run added"
             return
         assert isinstance(event, TurnStart), f"{event.type} between turns"
         _check_turn(events, added)
-        turns += 1
     raise AssertionError("a run without its end")
 
 

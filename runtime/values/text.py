@@ -55,25 +55,29 @@ def _key(key: object) -> str:
 
 
 def parse_json(data: str | bytes) -> Any:
-    """Parse a whole JSON document strictly: no NaN, no infinities (``1e400`` either), no lone surrogates.
+    """Parse a whole JSON document strictly: no NaN, no infinities (``1e400`` either), no lone surrogates,
+    nothing deeper than ``MAX_DEPTH``.
 
     Raises ValueError with the place of the first fault.
     """
-    value = from_json(data, allow_inf_nan=False)
-    _refuse_infinities(value)
+    try:
+        value = from_json(data, allow_inf_nan=False)
+    except TypeError as error:  # a str that cannot be encoded
+        raise ValueError("lone surrogate") from error
+    _refuse_what_json_cannot_hold(value)
     return value
 
 
-def _refuse_infinities(value: Any) -> None:
-    if type(value) is float:
+def _refuse_what_json_cannot_hold(value: Any, depth: int = 0) -> None:
+    kind = type(value)
+    if kind is float:
         if not math.isfinite(value):
             raise ValueError("number out of range")
-    elif type(value) is dict:
-        for item in value.values():
-            _refuse_infinities(item)
-    elif type(value) is list:
-        for item in value:
-            _refuse_infinities(item)
+    elif kind is dict or kind is list:
+        if depth >= MAX_DEPTH:
+            raise ValueError(f"JSON nested deeper than {MAX_DEPTH} levels")
+        for item in value.values() if kind is dict else value:
+            _refuse_what_json_cannot_hold(item, depth + 1)
 
 
 def compact_json(value: Any) -> str:

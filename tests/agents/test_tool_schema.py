@@ -128,6 +128,7 @@ def test_draft_04_bounds_are_worded_as_they_hold():
         ({"$ref": "#"}, "itself"),
         ({"$ref": "#/$defs/a", "$defs": {"a": {"anyOf": [{"$ref": "#/$defs/b"}]}, "b": {"not": {"$ref": "#/$defs/a"}}}}, "itself"),
         ({"$schema": 5}, "$schema"),
+        ({"$schema": "http://json-schema.org/draft-03/schema#"}, "draft-03"),
     ],
 )  # fmt: skip
 def test_schemas_that_cannot_work_are_refused(schema, reason):
