@@ -10,7 +10,8 @@ from .thinking import ThinkingLevel
 from .tokens import estimate_context_tokens
 
 CONTEXT_MARGIN = 4096
-"""Tokens of the window that are left alone, because the estimate of the rest is one."""
+"""Tokens of the window that are left alone, because the estimate of the rest is one; never more than half of it,
+so that models with a small window can still answer."""
 ANSWER_TOKENS = 1024
 """Tokens that thinking leaves for the answer."""
 _BUDGETS = {ThinkingLevel.Minimal: 1024, ThinkingLevel.Low: 2048, ThinkingLevel.Medium: 8192}
@@ -27,7 +28,8 @@ def clamp_max_tokens_to_context(model: Model, context: Context, requested: int |
     if not model.context_window:
         return requested
     used = estimate_context_tokens(context).tokens
-    return min(requested, max(1, model.context_window - used - CONTEXT_MARGIN))
+    margin = min(CONTEXT_MARGIN, model.context_window // 2)
+    return min(requested, max(1, model.context_window - used - margin))
 
 
 def simple_max_tokens(model: Model, context: Context, options: StreamOptions) -> int | None:

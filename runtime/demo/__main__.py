@@ -1,0 +1,34 @@
+"""The door of the demo: nothing of ours is imported before it is sure that it is ours."""
+
+import os
+import sys
+
+from .shadowing import find_strangers
+
+INTERRUPTED = 130
+"""The status of a program that Ctrl-C ended, as shells count it."""
+
+
+def main() -> int:
+    """Run the demo; the exit status."""
+    if strangers := find_strangers():
+        print(strangers, file=sys.stderr)
+        return 2
+    status = 1
+    try:
+        status = _run()
+    except* KeyboardInterrupt:
+        status = INTERRUPTED
+    except* BrokenPipeError:  # whoever read the output has left, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return status
+
+
+def _run() -> int:
+    from .program import run
+
+    return run(sys.argv[1:])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

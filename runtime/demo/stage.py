@@ -1,0 +1,79 @@
+"""Where the scenes play: one agent on a scripted model, watched by a narrator and a recorder."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import trio
+
+from providers.faux import FauxProvider, FauxStep, register_faux_provider
+from runtime import Agent, AgentEvent, open_agent
+from runtime.testing.invariants import EventRecorder
+
+from .checks import Checks
+from .narrator import Narrator
+from .screen import Screen, Style
+from .travel import Guidebook, flights, hotels, weather
+
+TOKENS_PER_SECOND = 45
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What a scene has to do with. The agent stays the same, so the scenes add up to one transcript."""
+
+    screen: Screen
+    agent: Agent
+    model: FauxProvider
+    guidebook: Guidebook
+    recorder: EventRecorder = field(default_factory=EventRecorder)
+    checks: Checks = field(default_factory=Checks)
+
+    def script(self, *steps: FauxStep) -> None:
+        """What the model will answer, call by call."""
+        self.model.append_responses(steps)
+
+    async def first(self, is_it: Callable[[AgentEvent], bool]) -> None:
+        """Wait, in another task than the run's, until the agent says such a thing."""
+        seen = trio.Event()
+
+        async def listen(event: AgentEvent) -> None:
+            if is_it(event):
+                seen.set()
+
+        with self.agent.subscribe(listen):
+            await seen.wait()
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A part of the demo: what it shows, why that is hard, and how it goes."""
+
+    title: str
+    point: str
+    play: Callable[[Stage], Awaitable[None]]
+
+    async def perform(self, stage: Stage) -> None:
+        """Announce it, and play it."""
+        announce(stage.screen, self.title, self.point)
+        await self.play(stage)
+
+
+def announce(screen: Screen, title: str, point: str) -> None:
+    """A heading, and the line below it."""
+    screen.line()
+    screen.line(title, Style.Title)
+    screen.line(point, Style.Faint)
+    screen.line()
+
+
+@asynccontextmanager
+async def open_stage(screen: Screen) -> AsyncIterator[Stage]:
+    """An agent with its tools, its script and those who watch it; an unused step of the script is an error."""
+    guidebook = Guidebook()
+    with register_faux_provider(tokens_per_second=TOKENS_PER_SECOND, token_size=(1, 2)) as model:
+        tools = [flights, hotels, weather, guidebook.print_guide]
+        async with open_agent(model.get_model(), name="travel", tools=tools) as agent:
+            stage = Stage(screen, agent, model, guidebook)
+            with agent.subscribe(Narrator(screen)), agent.subscribe(stage.recorder):
+                yield stage
