@@ -101,6 +101,8 @@ from .values.content import TextContent as TextContent
 from .values.content import ThinkingContent as ThinkingContent
 from .values.content import ToolCall as ToolCall
 from .values.context import Context as Context
+from .values.diagnostics import create_diagnostic as create_diagnostic
+from .values.diagnostics import with_diagnostic as with_diagnostic
 from .values.images import AssistantImages as AssistantImages
 from .values.images import Embedding as Embedding
 from .values.images import EmbeddingBatch as EmbeddingBatch

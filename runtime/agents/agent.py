@@ -20,7 +20,7 @@ from .mailbox import Delivery, Envelope, Mailbox
 from .opened_only import OpenedOnly
 from .run import RUN_BUFFER, Run, RunEvents, ends_a_run
 from .settings import AgentLoopConfig, AgentOptions, check_messages, loop_fields
-from .state import AgentState, AgentStatistics, Transcript
+from .state import AgentState, AgentStatistics, Transcript, asks_for_a_reply
 from .tool import AgentContext
 
 _UPDATABLE = frozenset({
@@ -60,13 +60,16 @@ class Agent(metaclass=OpenedOnly):
 
     async def prompt_messages(self, messages: Sequence[Message]) -> AssistantMessage:
         """The same with messages of any role."""
-        return await self._wait(self._start(check_messages("messages", messages)))
+        checked = check_messages("messages", messages)
+        if not checked:
+            raise InvalidOptionError("messages must hold at least one; use continue_run() to go on without one")
+        return await self._wait(self._start(checked))
 
     async def continue_run(self) -> AssistantMessage:
-        """Run without a new message.
+        """Run without a new message: from a user message, a tool result, or after a reply that was aborted or failed.
 
-        After a reply it takes queued steering, else queued follow-up messages, as prompts; NothingToContinueError if
-        there is neither, or no message at all.
+        After a finished reply it takes queued steering, else queued follow-up messages, as prompts; NothingToContinueError
+        if there is neither, or no message at all.
         """
         return await self._wait(self._continue())
 
@@ -251,10 +254,10 @@ class Agent(metaclass=OpenedOnly):
 
     def _continue(self) -> Run:
         self._check_free()
-        messages = self._transcript.messages
-        if not messages:
+        asks = asks_for_a_reply(self._transcript.messages)
+        if asks is None:
             raise NothingToContinueError("the transcript is empty; use prompt()")
-        if not isinstance(messages[-1], AssistantMessage):
+        if asks:
             return self._start([])
         for box in (self._steering, self._follow_up):
             if envelopes := box.take_nowait():

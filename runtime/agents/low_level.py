@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 
 from runtime.errors import NothingToContinueError
 from runtime.nurseries import SingleVoiceNursery
-from runtime.values.message import AssistantMessage, Message
+from runtime.values.message import Message
 
 from .emitter import Emitter, Listener, Subscription
 from .feed import EventFeed
@@ -14,7 +14,7 @@ from .loop import AgentLoop
 from .mailbox import PolledInbox
 from .run import RUN_BUFFER, Run, RunEvents, ends_a_run
 from .settings import AgentLoopConfig, check_messages
-from .state import Transcript
+from .state import Transcript, asks_for_a_reply
 from .tool import AgentContext
 
 
@@ -96,10 +96,11 @@ def _new_run(
 
 
 def _check_continuable(context: AgentContext) -> None:
-    if not context.messages:
-        raise NothingToContinueError("the context has no messages")
-    if isinstance(context.messages[-1], AssistantMessage):
-        raise NothingToContinueError("the last message of the context is a reply; nothing asks for another")
+    match asks_for_a_reply(context.messages):
+        case None:
+            raise NothingToContinueError("the context has no messages")
+        case False:
+            raise NothingToContinueError("the last message of the context is a reply; nothing asks for another")
 
 
 def _nothing() -> None:

@@ -53,6 +53,16 @@ class AgentStatistics:
     feeds: int
 
 
+def asks_for_a_reply(messages: Sequence[Message]) -> bool | None:
+    """Whether a model could answer the last message; None without any. Failed replies do not count: models never see them."""
+    for message in reversed(messages):
+        if not isinstance(message, AssistantMessage):
+            return True
+        if not message.failed:
+            return False
+    return None
+
+
 class Transcript:
     """The part of the state that moves with the events; it moves before anybody else sees them."""
 

@@ -26,6 +26,7 @@ class Stage:
     agent: Agent
     model: FauxProvider
     guidebook: Guidebook
+    tasks_before: int
     recorder: EventRecorder = field(default_factory=EventRecorder)
     checks: Checks = field(default_factory=Checks)
 
@@ -33,12 +34,12 @@ class Stage:
         """What the model will answer, call by call."""
         self.model.append_responses(steps)
 
-    async def first(self, is_it: Callable[[AgentEvent], bool]) -> None:
-        """Wait, in another task than the run's, until the agent says such a thing."""
+    async def first(self, kind: type[AgentEvent]) -> None:
+        """Wait, in another task than the run's, until there is such an event."""
         seen = trio.Event()
 
         async def listen(event: AgentEvent) -> None:
-            if is_it(event):
+            if isinstance(event, kind):
                 seen.set()
 
         with self.agent.subscribe(listen):
@@ -59,6 +60,11 @@ class Scene:
         await self.play(stage)
 
 
+def living_tasks() -> int:
+    """How many tasks there are in this run of trio, wherever they were started."""
+    return trio.lowlevel.current_statistics().tasks_living
+
+
 def announce(screen: Screen, title: str, point: str) -> None:
     """A heading, and the line below it."""
     screen.line()
@@ -70,10 +76,10 @@ def announce(screen: Screen, title: str, point: str) -> None:
 @asynccontextmanager
 async def open_stage(screen: Screen) -> AsyncIterator[Stage]:
     """An agent with its tools, its script and those who watch it; an unused step of the script is an error."""
-    guidebook = Guidebook()
+    tasks, guidebook = living_tasks(), Guidebook()
     with register_faux_provider(tokens_per_second=TOKENS_PER_SECOND, token_size=(1, 2)) as model:
         tools = [flights, hotels, weather, guidebook.print_guide]
         async with open_agent(model.get_model(), name="travel", tools=tools) as agent:
-            stage = Stage(screen, agent, model, guidebook)
+            stage = Stage(screen, agent, model, guidebook, tasks)
             with agent.subscribe(Narrator(screen)), agent.subscribe(stage.recorder):
                 yield stage

@@ -19,21 +19,21 @@ async def _work(call: ToolInvocation, seconds: float, steps: Sequence[str]) -> N
 @tool
 async def flights(call: ToolInvocation, city: str) -> str:
     """Find a flight to a city."""
-    await _work(call, 1.7, ["asking 12 airlines", "9 have answered"])
+    await _work(call, 2.1, ["asking 12 airlines", "9 have answered"])
     return f"Friday 18:05 to {city}, 89 euros"
 
 
 @tool
 async def hotels(call: ToolInvocation, city: str) -> str:
     """Find a hotel in a city."""
-    await _work(call, 1.2, ["214 rooms", "31 with a balcony"])
+    await _work(call, 1.5, ["214 rooms", "31 with a balcony"])
     return f"a balcony above the river of {city}, 70 euros"
 
 
 @tool
 async def weather(call: ToolInvocation, city: str) -> str:
     """Tell the weekend's weather in a city."""
-    await _work(call, 0.8, ["looking out of the window"])
+    await _work(call, 0.9, ["looking out of the window"])
     return f"sunny in {city}, 24 degrees"
 
 

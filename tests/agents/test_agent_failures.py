@@ -215,6 +215,8 @@ async def test_wrong_calls_are_refused():
             await agent.prompt(3)
         with pytest.raises(InvalidOptionError):
             await agent.prompt_messages([ToolCall("1", "a", {})])
+        with pytest.raises(InvalidOptionError, match="continue_run"):
+            await agent.prompt_messages([])
     assert recorder.events == []
 
 

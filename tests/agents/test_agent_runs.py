@@ -554,6 +554,16 @@ async def test_continue_goes_on_from_what_is_last(tail):
     ]
 
 
+@pytest.mark.parametrize("reason", [StopReason.Error, StopReason.Aborted])
+async def test_continue_goes_on_after_a_failed_reply(reason):
+    """Models never see a failed reply: the message before it is answered."""
+    failed = faux_assistant_message("half", stop_reason=reason, error_message="x")
+    async with opened(failed, says("whole")) as (agent, _, faux):
+        await agent.prompt("hi")
+        assert (await agent.continue_run()).text == "whole"
+    assert roles(agent.state.messages) == ["user", "assistant", "assistant"]
+
+
 async def test_continue_after_a_reply_takes_what_is_queued_one_at_a_time():
     """Steering first; the first poll of the run is skipped, so that one stays one."""
     async with opened(says("1"), says("2"), says("3"), messages=[user("a"), says("b")]) as (
