@@ -62,7 +62,9 @@ class Agent(metaclass=OpenedOnly):
         """The same with messages of any role."""
         checked = check_messages("messages", messages)
         if not checked:
-            raise InvalidOptionError("messages must hold at least one; use continue_run() to go on without one")
+            raise InvalidOptionError(
+                "messages must hold at least one; use continue_run() to go on without one"
+            )
         return await self._wait(self._start(checked))
 
     async def continue_run(self) -> AssistantMessage:

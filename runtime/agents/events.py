@@ -16,50 +16,25 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, cast
 
-from pydantic import BaseModel
-from pydantic_core import to_json
-
 from runtime.streams.events import AssistantMessageEvent
+from runtime.values.event import Event
 from runtime.values.message import AssistantMessage, Message, ToolResultMessage
 
 from .tool import AgentToolResult
-
-
-@dataclass(frozen=True, slots=True)
-class _AgentEvent:
-    type: ClassVar[str]
-    wire: ClassVar[tuple[tuple[str, str], ...]] = ()
-
-    def model_dump(self) -> dict[str, Any]:
-        """The event as JSON data, in the form that pi and ai.rs write."""
-        return {"type": self.type, **{key: _dump(getattr(self, name)) for key, name in self.wire}}
-
-    def model_dump_json(self) -> str:
-        """The event as JSON text, in the form that pi and ai.rs write."""
-        return to_json(self.model_dump()).decode()
-
-
-def _dump(value: Any) -> Any:
-    if isinstance(value, BaseModel):
-        return value.model_dump(mode="json")
-    if isinstance(value, tuple):
-        return [_dump(item) for item in value]
-    return value.model_dump() if hasattr(value, "model_dump") else value
-
 
 _CALL = (("toolCallId", "tool_call_id"), ("toolName", "tool_name"))
 _MESSAGE = (("message", "message"),)
 
 
 @dataclass(frozen=True, slots=True)
-class AgentStart(_AgentEvent):
+class AgentStart(Event):
     """A run begins."""
 
     type: ClassVar = "agent_start"
 
 
 @dataclass(frozen=True, slots=True)
-class AgentEnd(_AgentEvent):
+class AgentEnd(Event):
     """A run is over: ``messages`` are all that it added, in transcript order."""
 
     messages: Sequence[Message]
@@ -69,14 +44,14 @@ class AgentEnd(_AgentEvent):
 
 
 @dataclass(frozen=True, slots=True)
-class TurnStart(_AgentEvent):
+class TurnStart(Event):
     """A turn begins: one model call, and the tool calls that it asks for."""
 
     type: ClassVar = "turn_start"
 
 
 @dataclass(frozen=True, slots=True)
-class TurnEnd(_AgentEvent):
+class TurnEnd(Event):
     """A turn is over: its reply, and the results of its calls in source order."""
 
     message: AssistantMessage
@@ -87,7 +62,7 @@ class TurnEnd(_AgentEvent):
 
 
 @dataclass(frozen=True, slots=True)
-class MessageStart(_AgentEvent):
+class MessageStart(Event):
     """A message of any role begins; a reply is still empty here."""
 
     message: Message
@@ -97,7 +72,7 @@ class MessageStart(_AgentEvent):
 
 
 @dataclass(frozen=True, slots=True)
-class MessageUpdate(_AgentEvent):
+class MessageUpdate(Event):
     """A reply grew: ``assistant_message_event`` says how, ``message`` is the reply as it stood then."""
 
     assistant_message_event: AssistantMessageEvent
@@ -112,7 +87,7 @@ class MessageUpdate(_AgentEvent):
 
 
 @dataclass(frozen=True, slots=True)
-class MessageEnd(_AgentEvent):
+class MessageEnd(Event):
     """A message is complete and in the transcript."""
 
     message: Message
@@ -122,7 +97,7 @@ class MessageEnd(_AgentEvent):
 
 
 @dataclass(frozen=True, slots=True)
-class _ToolEvent(_AgentEvent):
+class _ToolEvent(Event):
     tool_call_id: str
     tool_name: str
 

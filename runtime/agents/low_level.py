@@ -100,7 +100,9 @@ def _check_continuable(context: AgentContext) -> None:
         case None:
             raise NothingToContinueError("the context has no messages")
         case False:
-            raise NothingToContinueError("the last message of the context is a reply; nothing asks for another")
+            raise NothingToContinueError(
+                "the last message of the context is a reply; nothing asks for another"
+            )
 
 
 def _nothing() -> None:

@@ -17,9 +17,8 @@ so that it costs nothing when it is not. Two events are equal when what they say
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from pydantic_core import to_json
-
 from runtime.values.content import ToolCall
+from runtime.values.event import Event
 from runtime.values.message import AssistantMessage, StopReason
 
 if TYPE_CHECKING:
@@ -28,33 +27,13 @@ if TYPE_CHECKING:
 TerminalReason = Literal[StopReason.Stop, StopReason.Length, StopReason.ToolUse]
 
 
-@dataclass(frozen=True, slots=True)
-class _Event:
-    type: ClassVar[str]
-    wire: ClassVar[tuple[tuple[str, str], ...]]
-
-    def model_dump(self) -> dict[str, Any]:
-        """The event as JSON data, in the form that pi and ai.rs write."""
-        return {"type": self.type, **{key: _dump(getattr(self, name)) for key, name in self.wire}}
-
-    def model_dump_json(self) -> str:
-        """The event as JSON text, in the form that pi and ai.rs write."""
-        return to_json(self.model_dump()).decode()
-
-
-def _dump(value: Any) -> Any:
-    if isinstance(value, ToolCall):  # the one place where the format leaves its type out
-        return value.model_dump(mode="json", exclude={"type"})
-    return value.model_dump(mode="json") if isinstance(value, AssistantMessage) else value
-
-
 _PARTIAL = ("partial", "partial")
 _INDEX = ("contentIndex", "content_index")
 _DELTA = ("delta", "delta")
 
 
 @dataclass(frozen=True, slots=True)
-class _Snapshot(_Event):
+class _Snapshot(Event):
     """An event with a moment: the record that it belongs to, and how much of that had been written."""
 
     _record: "MessageRecord" = field(repr=False, compare=False)
@@ -159,11 +138,16 @@ class ToolCallEnd(_BlockEvent):
     tool_call: ToolCall
 
     type: ClassVar = "toolcall_end"
-    wire: ClassVar = (_INDEX, ("toolCall", "tool_call"), _PARTIAL)
+    wire: ClassVar = (_INDEX, ("toolCall", "_untyped"), _PARTIAL)
+
+    @property
+    def _untyped(self) -> dict[str, Any]:
+        """The one place where the format leaves the block's type out."""
+        return self.tool_call.model_dump(mode="json", exclude={"type"})
 
 
 @dataclass(frozen=True, slots=True)
-class StreamDone(_Event):
+class StreamDone(Event):
     """The reply is complete: ``reason`` is Stop, Length or ToolUse."""
 
     reason: StopReason
@@ -174,7 +158,7 @@ class StreamDone(_Event):
 
 
 @dataclass(frozen=True, slots=True)
-class StreamError(_Event):
+class StreamError(Event):
     """The reply failed or was aborted (``reason``); ``error`` holds what had arrived, and why."""
 
     reason: StopReason
