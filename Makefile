@@ -16,7 +16,7 @@ test: $(VENV)/.test
 check: $(VENV)/.check
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/flake8-async --disable=ASYNC127 $$(find runtime providers tools examples -name '*.py')  # 127: httpx is given
+	$(BIN)/flake8-async --enable=ASYNC1,ASYNC2,ASYNC3 --disable=ASYNC127 $$(find runtime providers tools examples -name '*.py')  # 127: httpx is given
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest -m "not real"

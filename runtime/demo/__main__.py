@@ -1,12 +1,10 @@
-"""The door of the demo: nothing of ours is imported before it is sure that it is ours."""
+"""The door of the demo: nothing from ``providers`` or ``tools`` is imported before it is sure that they are ours."""
 
 import os
 import sys
 
+from .interrupts import INTERRUPTED
 from .shadowing import find_strangers
-
-INTERRUPTED = 130
-"""The status of a program that Ctrl-C ended, as shells count it."""
 
 
 def main() -> int:
@@ -17,7 +15,7 @@ def main() -> int:
     status = 1
     try:
         status = _run()
-    except* KeyboardInterrupt:
+    except* KeyboardInterrupt:  # before, or after, there is somebody who watches for it
         status = INTERRUPTED
     except* BrokenPipeError:  # whoever read the output has left, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,7 +1,6 @@
 """What the demo claims, and whether it held."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from .screen import Screen, Style

@@ -26,6 +26,9 @@ keys:
 """
 
 
+_OF_ENDPOINT = ("base_url", "model", "api_key", "prompt", "tools")
+
+
 @dataclass(frozen=True)
 class Arguments:
     """What was asked for; ``provider`` is None for the scripted model."""
@@ -58,7 +61,9 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     mode = parser.add_mutually_exclusive_group()
-    mode.add_argument("--fast", action="store_true", help="play the scenes without pauses, on a virtual clock")
+    mode.add_argument(
+        "--fast", action="store_true", help="play the scenes without pauses, on a virtual clock"
+    )
     mode.add_argument(
         "--interactive",
         action="store_true",
@@ -82,13 +87,17 @@ def _add_endpoint(group: "argparse._ArgumentGroup") -> None:
 def _contradiction(arguments: Arguments) -> str | None:
     """What is missing or too much, if anything."""
     if arguments.provider is None:
-        strays = [name for name in ("base_url", "model", "api_key", "prompt", "tools") if getattr(arguments, name)]
+        strays = [
+            name for name in ("base_url", "model", "api_key", "prompt", "tools") if getattr(arguments, name)
+        ]
         return f"{_flags(strays)} only with --provider" if strays else None
     missing = [name for name in ("base_url", "model") if not getattr(arguments, name)]
     if missing:
         return f"--provider needs {_flags(missing)}"
     if arguments.fast:
         return "--fast is for the scenes: a real endpoint takes its own time"
+    if arguments.prompt is not None and not arguments.prompt.strip():
+        return "--prompt is empty"
     if arguments.prompt is not None and arguments.interactive:
         return "--prompt asks once, --interactive asks you: use one of them"
     return None

@@ -1,5 +1,7 @@
 """What an agent does, told while it happens: a listener that prints."""
 
+from collections.abc import Sequence
+
 import trio
 
 from runtime import (
@@ -69,23 +71,25 @@ class Narrator:
         if reply.stop_reason is StopReason.Aborted:
             self._screen.labelled("", "[aborted]", Style.Bad, Style.Bad)
         elif reply.failed:
-            self._screen.labelled("error", reply.error_message or "", Style.Bad)
+            self._screen.labelled("", "[failed]", Style.Bad, Style.Bad)
 
     def _worked(self, event: ToolExecutionStart | ToolExecutionUpdate | ToolExecutionEnd) -> None:
         symbols, name = self._screen.symbols, event.tool_name
         match event:
             case ToolExecutionStart(args=args):
-                self._timed(f"{symbols.start} {name:<11}{_arguments(args)}", Style.Tool)
+                self._timed(f"{symbols.start} {name:<11} {_arguments(args)}", Style.Tool)
             case ToolExecutionUpdate(partial_result=partial):
-                self._timed(f"{symbols.update} {name:<11}{partial.plain_text}", Style.Faint)
+                self._timed(f"{symbols.update} {name:<11} {partial.plain_text}", Style.Faint)
             case ToolExecutionEnd(result=result, is_error=is_error):
                 style = Style.Bad if is_error else Style.Tool
-                self._timed(f"{symbols.end} {name:<11}{result.plain_text}", style)
+                self._timed(f"{symbols.end} {name:<11} {result.plain_text}", style)
 
     def _timed(self, text: str, style: Style) -> None:
-        self._screen.labelled(f"{trio.current_time() - self._began:4.1f} s", text, Style.Faint, style)
+        self._screen.labelled(
+            f"{trio.current_time() - self._began:4.1f} s", text.rstrip(), Style.Faint, style
+        )
 
-    def _ordered(self, results: list[ToolResultMessage]) -> None:
+    def _ordered(self, results: Sequence[ToolResultMessage]) -> None:
         names = ", ".join(result.tool_name for result in results)
         self._screen.labelled("", f"results, in the order of the calls: {names}", Style.Faint, Style.Faint)
 

@@ -24,8 +24,8 @@ from runtime import (
 )
 from runtime.testing.invariants import EventRecorder, assert_event_grammar, assert_transcript_valid
 
-from .screen import Style
-from .stage import Scene, Stage, living_tasks
+from .screen import Screen, Style
+from .stage import Scene, Stage, living_tasks, open_stage
 
 _LOOKUPS = ["flights", "hotels", "weather"]
 _PORTO = "Make it Porto instead."
@@ -45,7 +45,9 @@ def _calls(text: str, *names: str, city: str = "Lisbon") -> AssistantMessage:
 
 
 async def _text_streams_in(stage: Stage) -> None:
-    stage.script(faux_assistant_message("A city with a river, I would say. Lisbon comes to mind,\nand Porto."))
+    stage.script(
+        faux_assistant_message("A city with a river, I would say. Lisbon comes to mind,\nand Porto.")
+    )
     pieces: list[tuple[float, str]] = []
     async with stage.agent.stream("Where shall we go this weekend?") as run:
         async for event in run:
@@ -108,7 +110,7 @@ async def _steering_joins(stage: Stage) -> None:
 async def _change_mind(stage: Stage) -> None:
     await stage.first(ToolExecutionUpdate)
     receipt = stage.agent.steer(_PORTO)
-    stage.screen.labelled("", f"[another task steers: {_PORTO}]", Style.Faint, Style.Faint)
+    stage.note(f"another task steers: {_PORTO}")
     status = await receipt.wait()
     stage.checks.that(
         f"its receipt says: {status}, in turn {receipt.turn}", status is DeliveryStatus.Delivered
@@ -156,6 +158,7 @@ async def _abort_cuts_a_stream(stage: Stage) -> None:
 async def _abort_after(stage: Stage, kind: type[AgentEvent], seconds: float) -> None:
     await stage.first(kind)
     await trio.sleep(seconds)
+    stage.note("another task aborts")
     stage.agent.abort()
 
 
@@ -166,6 +169,7 @@ async def _a_timeout_goes_around(stage: Stage) -> None:
     stage.script(faux_fault(faux_assistant_message("One moment, I am"), "stall", after=4))
     with trio.move_on_after(1) as patience:
         await stage.agent.prompt("Where is the river?")
+    stage.note("a second is over")
     stage.checks.that(
         "the time-out of one second cut a model that had stopped talking, and the agent was free at once",
         patience.cancelled_caught and not stage.agent.state.is_streaming,
@@ -182,6 +186,7 @@ async def _a_timeout_goes_around(stage: Stage) -> None:
 
 
 async def _nothing_is_left(stage: Stage) -> None:
+    await stage.agent.wait_for_idle()
     state, events = stage.agent.state, stage.recorder.events
     roles = Counter(message.role for message in state.messages)
     cut = sum(isinstance(message, AssistantMessage) and message.failed for message in state.messages)
@@ -238,3 +243,12 @@ SCENES = (
         _nothing_is_left,
     ),
 )
+
+
+async def play(screen: Screen) -> int:
+    """Play all scenes; 0 if every check holds."""
+    screen.line("agentrio: one agent, a scripted model, no key, no network", Style.Title)
+    async with open_stage(screen) as stage:
+        for scene in SCENES:
+            await scene.perform(stage)
+    return 0 if stage.checks.all_hold else 1

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from enum import Enum
 from typing import TextIO
 
@@ -36,11 +36,12 @@ class Symbols:
     @classmethod
     def for_encoding(cls, encoding: str | None) -> "Symbols":
         """The real ones if the encoding has them."""
+        real = cls()
         try:
-            "✓✗▶·■↪".encode(encoding or "ascii")
+            "".join(astuple(real)).encode(encoding or "ascii")
         except (UnicodeEncodeError, LookupError):
             return cls("ok", "FAILED", ">", ".", "<", "+")
-        return cls()
+        return real
 
 
 class Screen:
@@ -88,10 +89,14 @@ class Screen:
             self._flowing = None
             self._write("\n")
 
-    def ask(self, text: str) -> None:
-        """A prompt, with the cursor behind it."""
-        self.end_flow()
-        self._write(self._painted(text, Style.User))
+    def ask(self, label: str) -> None:
+        """A label, with the cursor behind it."""
+        self.flow(label, "", Style.User)
+
+    def typed(self, *, by_hand: bool) -> None:
+        """A line was typed; by hand, its Enter has moved the cursor to a new line already."""
+        if by_hand:
+            self._flowing = None
 
     def _label(self, label: str, style: Style) -> str:
         return self._painted(f"  {label:<{LABEL_WIDTH}}", style)

@@ -34,16 +34,16 @@ class Stage:
         """What the model will answer, call by call."""
         self.model.append_responses(steps)
 
+    def note(self, text: str) -> None:
+        """Tell what somebody else than the agent does."""
+        self.screen.labelled("", f"[{text}]", Style.Faint, Style.Faint)
+
     async def first(self, kind: type[AgentEvent]) -> None:
         """Wait, in another task than the run's, until there is such an event."""
-        seen = trio.Event()
-
-        async def listen(event: AgentEvent) -> None:
-            if isinstance(event, kind):
-                seen.set()
-
-        with self.agent.subscribe(listen):
-            await seen.wait()
+        async with self.agent.events() as events:
+            async for event in events:
+                if isinstance(event, kind):
+                    return
 
 
 @dataclass(frozen=True)

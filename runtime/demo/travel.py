@@ -1,39 +1,37 @@
 """The tools of the scenes: three that look something up, and one that takes an hour."""
 
-from collections.abc import Sequence
-
 import trio
 
 from runtime import ToolInvocation
 from tools import tool
 
 
-async def _work(call: ToolInvocation, seconds: float, steps: Sequence[str]) -> None:
+async def _work(call: ToolInvocation, *steps: tuple[float, str], rest: float) -> None:
     """Take some time, and say how far it is in between."""
-    for step in steps:
-        await trio.sleep(seconds / (len(steps) + 1))
-        await call.update(step)
-    await trio.sleep(seconds / (len(steps) + 1))
+    for seconds, text in steps:
+        await trio.sleep(seconds)
+        await call.update(text)
+    await trio.sleep(rest)
 
 
 @tool
 async def flights(call: ToolInvocation, city: str) -> str:
     """Find a flight to a city."""
-    await _work(call, 2.1, ["asking 12 airlines", "9 have answered"])
+    await _work(call, (0.3, "asking 12 airlines"), (1.1, "9 have answered"), rest=0.7)
     return f"Friday 18:05 to {city}, 89 euros"
 
 
 @tool
 async def hotels(call: ToolInvocation, city: str) -> str:
     """Find a hotel in a city."""
-    await _work(call, 1.5, ["214 rooms", "31 with a balcony"])
+    await _work(call, (0.4, "214 rooms"), (0.6, "31 with a balcony"), rest=0.6)
     return f"a balcony above the river of {city}, 70 euros"
 
 
 @tool
 async def weather(call: ToolInvocation, city: str) -> str:
     """Tell the weekend's weather in a city."""
-    await _work(call, 0.9, ["looking out of the window"])
+    await _work(call, (0.5, "looking out of the window"), rest=0.7)
     return f"sunny in {city}, 24 degrees"
 
 
@@ -53,11 +51,8 @@ class Guidebook:
                 await call.update(f"page {page} of {self.pages}")
                 await trio.sleep(1)
         finally:
-            await self._tidy_up(call)
+            with trio.move_on_after(1, shield=True):  # an abort waits for this, but not for ever
+                await trio.sleep(0.3)
+                await call.update("paper taken out, printer off")
+                self.tidied_up = True
         return f"a guidebook of {city}"
-
-    async def _tidy_up(self, call: ToolInvocation) -> None:
-        with trio.move_on_after(1, shield=True):  # also when the run was aborted, but not for ever
-            await trio.sleep(0.2)
-            await call.update("paper taken out, printer off")
-            self.tidied_up = True

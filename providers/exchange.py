@@ -1,0 +1,178 @@
+"""The engine of a streamed call: transport, framing, decoder and assembler, joined.
+
+One network chunk is cut, decoded and assembled without a pause, then its events cross to the reader in one go.
+"""
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+import trio
+
+from runtime.errors import AgentrioError, InvalidResponseError, TransportError
+from runtime.streams.channel import MessageWriter
+from runtime.values.model import Model
+from runtime.values.options import StreamOptions
+
+from .sse import SseEvent, SseReader
+from .transport import Patience, Request, Response, open_response
+
+_DRAIN_SECONDS = 0.01
+_QUOTED_BYTES = 2048
+_QUOTED_EVENT_BYTES = 300
+
+
+class Decoder(Protocol):
+    """One API's wire events, without I/O. It calls the methods of the assembler that it was made with."""
+
+    finished: bool
+    """The API's own last event was seen: what the socket still brings does not matter."""
+
+    def feed(self, event: SseEvent) -> bool:
+        """Take one event; False if it was no progress, such as a ping."""
+
+    def finish(self) -> None:
+        """The input is at its end: end the reply as ``done``, or raise what is missing."""
+
+
+async def exchange(
+    request: Request, decoder: Decoder, writer: MessageWriter, options: StreamOptions, model: Model
+) -> None:
+    """Send a request and write the reply that its decoder reads from the answer, up to ``done``.
+
+    Raises AgentrioErrors: those of ``open_response``, those of the decoder, TransportError when a time-out or a limit is
+    passed, InvalidResponseError for bytes that are no answer. The events before a failure have been made by then.
+    """
+    watch = Watch(options)
+    with watch.scope:
+        async with open_response(request, options, model, watch) as response:
+            writer.assembler.start()
+            await watch.flush(writer)
+            reading = _Reading(response, decoder, options.max_event_bytes)
+            async for chunk in response:
+                progress = reading.take(chunk)
+                if decoder.finished:
+                    break
+                await watch.flush(writer, progress=progress)
+            reading.finish()
+            await response.aclose(_DRAIN_SECONDS)
+    if watch.scope.cancelled_caught and writer.assembler.final is None:
+        raise watch.error(request.endpoint)
+    await writer.flush()
+
+
+class Watch(Patience):
+    """The time-outs of one call, in one cancel scope whose deadline moves.
+
+    While a slow reader or a limit of our own holds things up, only the whole call's ``timeout`` runs on.
+    """
+
+    def __init__(self, options: StreamOptions) -> None:
+        now = trio.current_time()
+        self._options = options
+        self._end = now + (math.inf if options.timeout is None else options.timeout)
+        self._due = now + options.first_event_timeout
+        self._begun = False
+        self.scope = trio.CancelScope(deadline=min(self._due, self._end))
+
+    async def flush(self, writer: MessageWriter, *, progress: bool = False) -> None:
+        """Send what was made, at the reader's pace; then wait for the next event, for a full time-out after progress."""
+        began = self._stop()
+        await writer.flush()
+        if progress:
+            self._begun = True
+            self._go_on(trio.current_time() + self._options.event_timeout)
+        else:
+            await trio.lowlevel.checkpoint()  # a flood of pings must not keep other tasks from running
+            self._go_on(self._due + trio.current_time() - began)
+
+    @contextmanager
+    def pause(self) -> Iterator[None]:
+        """Count the time that passes in this block against nobody."""
+        began = self._stop()
+        yield
+        self._go_on(self._due + trio.current_time() - began)
+
+    def _stop(self) -> float:
+        self.scope.deadline = self._end
+        return trio.current_time()
+
+    def _go_on(self, due: float) -> None:
+        self._due = due
+        self.scope.deadline = min(due, self._end)
+
+    def error(self, endpoint: str) -> TransportError:
+        """Say which time-out it was that passed."""
+        options = self._options
+        what, name, seconds = "no event", "first_event_timeout", options.first_event_timeout
+        if options.timeout is not None and trio.current_time() >= self._end:
+            what, name, seconds = "no end of the reply", "timeout", options.timeout
+        elif self._begun:
+            what, name, seconds = "no further event", "event_timeout", options.event_timeout
+        before = f" (the attempt before: {self.failure})" if self.failure else ""
+        return TransportError(f"{what} from {endpoint} within {name}={seconds:g} seconds{before}")
+
+
+class _Reading:
+    """Reads one response into a decoder, without waiting for anything."""
+
+    def __init__(self, response: Response, decoder: Decoder, max_event_bytes: int) -> None:
+        self._response = response
+        self._decoder = decoder
+        self._reader = SseReader(max_event_bytes)
+        self._before = b""  # how the body began, as long as no event was in it
+        self._seen = False
+        self._event = SseEvent(None, b"")
+
+    def take(self, chunk: bytes) -> bool:
+        """Decode what a chunk brings; True if it was progress."""
+        if not self._seen and len(self._before) <= _QUOTED_BYTES:
+            self._before += chunk[:_QUOTED_BYTES]
+        progress = self._decode(self._reader.feed(chunk))
+        if self._reader.failure is not None and not self._decoder.finished:
+            raise self._reader.failure
+        return progress
+
+    def finish(self) -> None:
+        """Decode what is left, and let the decoder end the reply."""
+        decoder = self._decoder
+        if not decoder.finished:
+            self._decode(self._reader.finish())
+        if not self._seen:
+            self._check_framing()
+        self._decode([], end=True)
+
+    def _decode(self, events: list[SseEvent], *, end: bool = False) -> bool:
+        self._seen = self._seen or bool(events)
+        decoder, progress = self._decoder, False
+        try:
+            for event in events:
+                self._event = event
+                if decoder.feed(event):
+                    progress = True
+                if decoder.finished:
+                    break
+            if end:
+                decoder.finish()
+        except AgentrioError as error:
+            error.args = (self._response.request.redactor(str(error)),)
+            raise
+        except Exception as error:
+            raise self._undecodable(error) from error
+        return progress
+
+    def _undecodable(self, error: Exception) -> InvalidResponseError:
+        """Anything but an AgentrioError was caused by the bytes, whatever it is."""
+        request = self._response.request
+        why = request.redactor(str(error) or type(error).__name__)[:_QUOTED_BYTES]
+        event = request.quote(self._event.data, _QUOTED_EVENT_BYTES)
+        return InvalidResponseError(f"could not be decoded: {why}, in the event {event!r}")
+
+    def _check_framing(self) -> None:
+        """Without a single event: was it another kind of document, such as an error page behind a 200?"""
+        start = self._before.lstrip(b"\xef\xbb\xbf \t\r\n")
+        kind = self._response.headers.get("content-type", "nothing")
+        if start and (start[:1] in b"{[<" or "text/event-stream" not in kind):
+            shown = self._response.request.describe(self._before, _QUOTED_BYTES)
+            raise InvalidResponseError(f"server-sent events were expected, {kind} came: {shown}")

@@ -1,0 +1,6 @@
+"""OpenAI's APIs, and what speaks them."""
+
+from .handle import chat_completions
+from .options import OpenAICompletionsOptions
+
+__all__ = ["OpenAICompletionsOptions", "chat_completions"]

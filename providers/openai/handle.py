@@ -1,0 +1,45 @@
+"""Handles for OpenAI's APIs, at OpenAI and everywhere else."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from providers.access import Access
+from providers.chat import ChatApi
+from providers.handle import ProviderHandle
+from runtime.values.compat import ModelCompat
+from runtime.values.model import Bindings
+
+from .completions import COMPLETIONS
+
+if TYPE_CHECKING:
+    import httpx
+
+OLLAMA_BASE_URL = "http://localhost:11434/v1"
+
+
+def chat_completions(
+    api_key: str | None = None,
+    *,
+    base_url: str = OLLAMA_BASE_URL,
+    provider_id: str = "ollama",
+    headers: Mapping[str, str] | None = None,
+    env: Mapping[str, str] | None = None,
+    compat: ModelCompat | Mapping[str, Any] | None = None,
+    http_client: "httpx.AsyncClient | None" = None,
+) -> ProviderHandle:
+    """A handle for an endpoint that speaks Chat Completions: a server of your own, a gateway, or OpenAI.
+
+    Without a key, requests carry none. The exception are the endpoints of providers whose variables are known, such as
+    ``provider_id="openai", base_url="https://api.openai.com/v1"``: there the key may come from ``env`` or the environment,
+    and a call without one raises MissingApiKeyError.
+
+    - ``headers`` go with every request, and stay out of models that are written down; Azure's ``api-key`` goes here.
+    - ``compat`` says how the endpoint departs from OpenAI's; ``model(compat=...)`` is laid over it.
+    - ``http_client`` replaces the pool; it is not closed.
+
+    Raises InvalidOptionError for a header that cannot be sent.
+    """
+    access = Access(api_key, env or {}, headers or {}, http_client)
+    return ProviderHandle(
+        provider_id, base_url, access, Bindings(language=ChatApi(COMPLETIONS, access)), compat=compat
+    )

@@ -1,0 +1,63 @@
+"""A real endpoint instead of the scripted model."""
+
+import os
+import sys
+from urllib.parse import urlsplit
+
+from providers import openai
+from runtime import AgentOptions, AgentrioError, AssistantMessage, open_agent
+
+from .command_line import Arguments
+from .gadgets import GADGETS
+from .narrator import Narrator
+from .screen import Screen, Style
+
+KEY_VARIABLE = "AGENTRIO_API_KEY"
+_PROMPT = "Say hello, and name one thing that nurseries are good for."
+_TOOLS_PROMPT = "What time is it, and how much is 6 * 7? Use your tools."
+
+
+def endpoint_agent(arguments: Arguments) -> AgentOptions:
+    """The agent that the arguments describe.
+
+    Only a key that was given to the demo itself goes to any endpoint; OPENAI_API_KEY is the handle's business, and it
+    goes nowhere but to OpenAI.
+    """
+    assert arguments.base_url is not None  # noqa: S101 - the command line was checked
+    assert arguments.model is not None  # noqa: S101 - the command line was checked
+    handle = openai.chat_completions(
+        arguments.api_key or os.environ.get(KEY_VARIABLE),
+        base_url=arguments.base_url,
+        provider_id=_provider_id(arguments.base_url),
+    )
+    return AgentOptions(model=handle.model(arguments.model), tools=GADGETS if arguments.tools else ())
+
+
+def _provider_id(base_url: str) -> str:
+    host = urlsplit(base_url).hostname or "endpoint"
+    return "openai" if host == "api.openai.com" else host
+
+
+async def ask(arguments: Arguments, screen: Screen) -> int:
+    """Ask once, and show the reply as it comes; 1 if there was none."""
+    prompt = arguments.prompt or (_TOOLS_PROMPT if arguments.tools else _PROMPT)
+    try:
+        async with open_agent(endpoint_agent(arguments)) as agent:
+            with agent.subscribe(Narrator(screen)):
+                reply = await agent.prompt(prompt)
+    except AgentrioError as error:
+        return _failed(str(error))
+    if reply.failed:
+        return _failed(reply.error_message or reply.stop_reason)
+    screen.labelled("", _figures(reply), Style.Faint, Style.Faint)
+    return 0
+
+
+def _figures(reply: AssistantMessage) -> str:
+    usage = reply.usage
+    return f"[{reply.stop_reason}; {usage.total_tokens} tokens, {usage.output} of them written]"
+
+
+def _failed(reason: str) -> int:
+    print(f"error: {reason}", file=sys.stderr)
+    return 1
