@@ -91,8 +91,10 @@ class Watch(Patience):
     def pause(self) -> Iterator[None]:
         """Count the time that passes in this block against nobody."""
         began = self._stop()
-        yield
-        self._go_on(self._due + trio.current_time() - began)
+        try:
+            yield
+        finally:
+            self._go_on(self._due + trio.current_time() - began)
 
     def _stop(self) -> float:
         self.scope.deadline = self._end
@@ -173,6 +175,6 @@ class _Reading:
         """Without a single event: was it another kind of document, such as an error page behind a 200?"""
         start = self._before.lstrip(b"\xef\xbb\xbf \t\r\n")
         kind = self._response.headers.get("content-type", "nothing")
-        if start and (start[:1] in b"{[<" or "text/event-stream" not in kind):
+        if start and (start[:1] in b"{[<" or "text/event-stream" not in kind.lower()):
             shown = self._response.request.describe(self._before, _QUOTED_BYTES)
             raise InvalidResponseError(f"server-sent events were expected, {kind} came: {shown}")

@@ -263,12 +263,14 @@ def _body_stream() -> "Callable[[bytes], httpx.AsyncByteStream]":
             self._body = body
 
         def __aiter__(self) -> AsyncIterator[bytes]:
-            return _Pieces([self._body])
+            return Pieces([self._body])
 
     return BodyStream
 
 
-class _Pieces:
+class Pieces:
+    """Pieces of a body that are here already, as an async iterator."""
+
     def __init__(self, pieces: list[bytes]) -> None:
         self._pieces = iter(pieces)
 

@@ -24,7 +24,7 @@ from runtime.values.options import ResponseInfo, StreamOptions, check_headers
 from runtime.values.secret import Redactor, secret_header_values
 from runtime.values.text import parse_json
 
-from .pool import current_pool, post, without_secrets
+from .pool import Pieces, current_pool, post, without_secrets
 from .retry import over_limit, retry_delay, server_delay, should_retry
 
 if TYPE_CHECKING:
@@ -121,8 +121,10 @@ class Response:
             for name, value in http.headers.raw
             if value.isascii()
         }
-        self._raw = aiter(http.stream)  # type: ignore[arg-type]  # that of an async client
+        self._raw: AsyncIterator[bytes] = aiter(http.stream)  # type: ignore[arg-type]  # an async client's
         self._unpack = _unpacker(self.headers.get("content-encoding", ""))
+        if http.is_stream_consumed:  # a hook of the caller's own client has read it, and unpacked it
+            self._raw, self._unpack = Pieces([http.content]), _unpacker("")
         self._pieces: Iterator[bytes] = iter(())
         self._resources = resources
 

@@ -37,8 +37,9 @@ class Received:
 class Wire:
     """One connection, seen from the server."""
 
-    def __init__(self, stream: trio.SocketStream) -> None:
+    def __init__(self, stream: trio.SocketStream, changed: Callable[[], None]) -> None:
         self._stream = stream
+        self._changed = changed
         self._input = bytearray()
         self.busy = False
         """A response is being sent."""
@@ -51,7 +52,7 @@ class Wire:
             for start in range(0, len(data), size or max(1, len(data))):
                 await self._stream.send_all(data[start : start + (size or len(data))])
         except (trio.BrokenResourceError, trio.ClosedResourceError):
-            self.closed.set()
+            self._set_closed()
 
     async def wait_closed(self) -> None:
         """Hang until the client closes."""
@@ -91,8 +92,12 @@ class Wire:
             data = b""
         self._input += data
         if not data:
-            self.closed.set()
+            self._set_closed()
         return bool(data)
+
+    def _set_closed(self) -> None:
+        self.closed.set()
+        self._changed()
 
 
 Script = Callable[[Wire], Awaitable[None]]
@@ -107,16 +112,34 @@ class Loopback:
         self.wires: list[Wire] = []
         self._scripts = list(scripts)
         self._repeat = repeat
+        self._change = trio.Event()
 
     @property
     def open_connections(self) -> int:
+        """Connections that the client has not closed."""
         return sum(not wire.closed.is_set() for wire in self.wires)
 
+    async def wait_requests(self, count: int = 1) -> None:
+        """Wait until so many requests have come."""
+        while len(self.requests) < count:
+            await self._change.wait()
+
+    async def wait_closed(self, but: int = 0) -> None:
+        """Wait until the client has closed all connections but so many; fail after five seconds."""
+        with trio.fail_after(5):
+            while self.open_connections > but:
+                await self._change.wait()
+
+    def _changed(self) -> None:
+        self._change.set()
+        self._change = trio.Event()
+
     async def serve(self, stream: trio.SocketStream) -> None:
-        wire = Wire(stream)
+        wire = Wire(stream, self._changed)
         self.wires.append(wire)
         while (request := await wire.receive()) is not None:
             self.requests.append(request)
+            self._changed()
             wire.busy = True
             await self._next_script()(wire)
             wire.busy = False

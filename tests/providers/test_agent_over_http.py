@@ -5,13 +5,13 @@ import threading
 
 import pytest
 import trio
-from loopback import Loopback, serve, sse
 
 from providers import faux, openai
 from runtime import AgentToolResult, Context, Provider, StopReason, complete, open_agent, user
 from runtime.testing.invariants import EventRecorder, assert_event_grammar, assert_transcript_valid
 from runtime.testing.sweep import cancel_everywhere
 from runtime.values.tool import Tool
+from tests.providers.loopback import SSE_HEAD, Loopback, chunk, serve, sse
 
 
 def event(delta, finish=None, **more):
@@ -141,8 +141,6 @@ async def test_an_endless_stream_is_closed_by_an_abort():
     """The server reads the end of the connection, promptly."""
 
     async def endless(wire):
-        from loopback import SSE_HEAD, chunk
-
         await wire.send(SSE_HEAD)
         while not wire.closed.is_set():
             await wire.send(chunk(event({"content": "more "}).encode()))

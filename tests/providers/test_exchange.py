@@ -17,12 +17,12 @@ from providers.sse import SseEvent
 from providers.transport import Request
 from runtime.errors import ProviderError
 from runtime.streams.assembler import MessageAssembler
-from runtime.streams.channel import MessageStream, MessageWriter, open_message_stream
+from runtime.streams.channel import MessageWriter, open_message_stream
 from runtime.streams.events import StreamDone, StreamError, StreamStart, TextDelta
 from runtime.values.message import AssistantMessage, StopReason
 from runtime.values.model import Model
 from runtime.values.options import StreamOptions
-from tests.providers.loopback import SSE_HEAD, Script, Wire, chunk, head, raw, reply, serve, sse
+from tests.providers.loopback import SSE_HEAD, Script, Wire, chunk, raw, reply, serve, sse
 
 MODEL = Model("m", api="a", provider="p")
 KEY = "sk-0123456789"
@@ -249,14 +249,12 @@ async def test_a_server_that_falls_silent(mock_clock, script, steps, text):
             async def read() -> None:
                 texts.append((await stream.result()).error_message)
 
-            while not server.requests:
-                await trio.lowlevel.checkpoint()
+            await server.wait_requests()
             await advance(mock_clock, *steps[:-1])
             assert not texts
             await advance(mock_clock, steps[-1])
             assert texts == [text.format(server.url + "/v1")]
-        with trio.fail_after(5):
-            await server.wires[0].closed.wait()
+        await server.wait_closed()
 
 
 async def test_events_in_time_keep_a_reply_alive(mock_clock):
@@ -268,8 +266,7 @@ async def test_events_in_time_keep_a_reply_alive(mock_clock):
         async def read() -> None:
             assert (await complete(server.url, TIMES)).text == "abc"
 
-        while not server.requests:
-            await trio.lowlevel.checkpoint()
+        await server.wait_requests()
         await advance(mock_clock, 4.9, 4.9, 4.9, 4.9, 0.1)  # the last for the rest of the body
 
 
@@ -286,8 +283,7 @@ async def test_the_whole_call_has_a_time_out_of_its_own(mock_clock):
             )
             assert message.text == "xx"
 
-        while not server.requests:
-            await trio.lowlevel.checkpoint()
+        await server.wait_requests()
         await advance(mock_clock, 4, 4, 3.9, 0.1)
 
 
@@ -333,8 +329,7 @@ async def test_a_time_out_tells_of_the_attempt_before(mock_clock):
             text = await failure(server.url, options)
             assert text.endswith("within first_event_timeout=10 seconds (the attempt before: HTTP 503)")
 
-        while not server.requests:
-            await trio.lowlevel.checkpoint()
+        await server.wait_requests()
         await advance(mock_clock, 10)
 
 
@@ -437,12 +432,9 @@ async def test_an_abort_ends_the_call_and_closes_the_connection(script):
                 for shard in current_pool()._shards
                 for c in shard.client._transport._pool.connections
             )
-            with trio.fail_after(5):
-                while server.open_connections > idle:
-                    await trio.sleep(0.001)
+            await server.wait_closed(but=idle)
 
-        while not server.requests:
-            await trio.lowlevel.checkpoint()
+        await server.wait_requests()
         await wait_all_tasks_blocked(0.02)
         options.abort.set()
 
@@ -454,8 +446,7 @@ async def test_leaving_the_stream_closes_the_connection():
             async for event in stream:
                 if isinstance(event, TextDelta):
                     break
-        with trio.fail_after(5):
-            await server.wires[0].closed.wait()
+        await server.wait_closed()
         assert current_pool().statistics().in_flight == 0
 
 

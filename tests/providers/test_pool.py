@@ -12,7 +12,7 @@ from trio.testing import wait_all_tasks_blocked
 from providers import pool as pool_module
 from providers.pool import SHARD_SIZE, Pool, current_pool, limit_requests, post, without_secrets
 from runtime.errors import InvalidOptionError, TransportError
-from tests.providers.loopback import SSE_HEAD, Wire, head, raw, reply, serve
+from tests.providers.loopback import Wire, head, reply, serve
 
 
 async def fetch(url: str) -> bytes:
@@ -120,17 +120,13 @@ async def test_a_thousand_cancelled_requests_leave_a_working_pool():
                 for _ in range(100):
                     nursery.start_soon(request, slots)
                 asked = len(server.requests)
-                while len(server.requests) < asked + 50:  # some wait for an answer, some are still connecting
-                    await trio.lowlevel.checkpoint()
+                await server.wait_requests(asked + 50)  # some wait for an answer, some are still connecting
                 nursery.cancel_scope.cancel()
         with trio.fail_after(5):
             async with current_pool().lease() as client:
                 response = await post(client, server.url, {}, b"go", 5)
                 assert await response.aread() == b"ok"
-        for wire in server.wires[:-1]:
-            with trio.fail_after(5):
-                await wire.closed.wait()
-        assert server.open_connections == 1
+        await server.wait_closed(but=1)
         assert current_pool().statistics().in_flight == 0
 
 
@@ -185,9 +181,7 @@ async def test_cancelled_at_any_checkpoint_a_request_leaves_no_socket():
                 if not scope.cancelled_caught:
                     break
                 idle = sum(connection.is_idle() for connection in client._transport._pool.connections)
-                with trio.fail_after(5):
-                    while server.open_connections > idle:
-                        await trio.sleep(0.001)
+                await server.wait_closed(but=idle)
         assert step > 5
 
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from trio.testing import wait_all_tasks_blocked
 
 from providers.pool import current_pool, limit_requests
-from providers.transport import Patience, Request, Response, join_url, open_response
+from providers.transport import Patience, Request, join_url, open_response
 from runtime.errors import (
     AgentrioError,
     ApiStatusError,
@@ -179,8 +179,7 @@ async def test_no_cap_waits_as_long_as_asked(mock_clock):
         with trio.CancelScope() as scope:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(fetch, server.url, StreamOptions(max_retry_delay=0))
-                while not server.requests:
-                    await trio.lowlevel.checkpoint()
+                await server.wait_requests()
                 await wait_all_tasks_blocked(0.02)
                 mock_clock.jump(1e8)
                 await wait_all_tasks_blocked(0.02)
@@ -383,8 +382,7 @@ async def test_an_endless_error_body_is_cut():
 
     async with serve(flood) as server:
         error = await failure(server.url)
-        with trio.fail_after(5):
-            await server.wires[0].closed.wait()
+        await server.wait_closed()
     assert len(error.body) < 66_000
     assert error.body.endswith(" [...]")
 
@@ -399,8 +397,7 @@ async def test_a_slow_error_body_is_not_waited_for(mock_clock):
                 error = await failure(server.url)
                 assert error.body == "so far"
 
-            while not server.requests:
-                await trio.lowlevel.checkpoint()
+            await server.wait_requests()
             await wait_all_tasks_blocked(0.02)
             mock_clock.jump(5)
 
@@ -490,8 +487,7 @@ async def test_an_exception_of_on_response_fails_the_call_and_closes_the_connect
 
     async with serve(sse("data: x\n\n", end=False, hang=True)) as server:
         error = await failure(server.url, StreamOptions(on_response=hook))
-        with trio.fail_after(5):
-            await server.wires[0].closed.wait()
+        await server.wait_closed()
     assert isinstance(error, HookError)
     assert "not today" in str(error)
 
@@ -510,6 +506,18 @@ async def test_a_client_of_the_caller_is_used_and_left_open():
     error = await failure("http://h", options)
     assert isinstance(error, InvalidOptionError)
     assert "closed" in str(error)
+
+
+async def test_a_client_of_the_caller_may_have_read_the_body():
+    """A hook that reads each response, to log it, leaves nothing on the wire; the body counts all the same."""
+
+    async def log(response: httpx.Response) -> None:
+        await response.aread()
+
+    async with serve(reply(gzip.compress(b"hello"), content_encoding="gzip")) as server:
+        async with httpx.AsyncClient(event_hooks={"response": [log]}) as client:
+            with trio.fail_after(5):
+                assert await fetch(server.url, StreamOptions(http_client=client)) == b"hello"
 
 
 async def test_exceptions_of_a_client_of_the_caller_are_translated():
@@ -561,8 +569,7 @@ async def test_leaving_early_closes_the_connection():
         async with open_response(request_to(server.url), ONCE, MODEL) as response:
             assert await anext(response) == b"data: x\n\n"
             assert repr(response) == f"<Response 200 of {server.url}/v1/chat>"
-        with trio.fail_after(5):
-            await server.wires[0].closed.wait()
+        await server.wait_closed()
     gc.collect()  # an unfinished generator would warn
 
 
@@ -631,9 +638,7 @@ async def test_cancelled_at_any_checkpoint(scripts: tuple[Script, ...]):
             shards = current_pool()._shards
             connections = [c for shard in shards for c in shard.client._transport._pool.connections]
             idle = sum(c.is_idle() and str(server.url.rsplit(":", 1)[1]) in repr(c) for c in connections)
-            with trio.fail_after(5):
-                while server.open_connections > idle:
-                    await trio.sleep(0.001)
+            await server.wait_closed(but=idle)
         if not scope.cancelled_caught:
             break
     assert step > 8

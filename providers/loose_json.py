@@ -1,0 +1,46 @@
+"""JSON as servers really send it: read loosely where that is harmless, and looked into without trust."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic_core import from_json
+
+from runtime.values.text import clean_json, compact_json
+
+
+def read_event_json(data: bytes) -> Any:
+    """The JSON of an event's data. Halves of surrogate pairs, which the strict parser refuses, are let through.
+
+    Raises ValueError with the place of the first fault.
+    """
+    try:
+        return from_json(data, allow_inf_nan=False)
+    except ValueError as error:
+        try:
+            return json.loads(data, parse_constant=_refuse)
+        except (ValueError, RecursionError):
+            raise error from None
+
+
+def text_at(value: Any, *path: str) -> str:
+    """The string at a path of keys; empty if there is something else, or nothing."""
+    for name in path:
+        value = value.get(name) if isinstance(value, Mapping) else None
+    return value if isinstance(value, str) else ""
+
+
+def whole_number(value: Any) -> int | None:
+    """An integer, also one that was written as a float."""
+    if type(value) is float and value.is_integer():
+        return int(value)
+    return value if type(value) is int else None
+
+
+def rewritten_json(value: Any) -> str:
+    """Compact JSON of a value as it was sent, keys in its order. Raises ValueError for what cannot be written again."""
+    return compact_json(clean_json(value))
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(constant)
