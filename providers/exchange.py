@@ -140,10 +140,20 @@ class _Reading:
         """Decode what is left, and let the decoder end the reply."""
         decoder = self._decoder
         if not decoder.finished:
-            self._decode(self._reader.finish())
+            self._decode_the_rest()
         if not self._seen:
             self._check_framing()
         self._decode([], end=True)
+
+    def _decode_the_rest(self) -> None:
+        """What is left was never ended by a blank line: if it makes no sense, it was cut."""
+        try:
+            self._decode(self._reader.finish())
+        except InvalidResponseError as error:
+            if isinstance(error.__cause__, ValueError):
+                why = str(error).removeprefix("invalid provider response: ")
+                raise InvalidResponseError(f"the stream was cut in the middle of an event ({why})") from error
+            raise
 
     def _decode(self, events: list[SseEvent], *, end: bool = False) -> bool:
         self._seen = self._seen or bool(events)

@@ -127,7 +127,9 @@ def _check_url(base_url: object) -> None:
     _check_text("base_url", base_url)
     if not re.match(r"\s*https?://[^/?#\s]", str(base_url), re.IGNORECASE):
         shown = without_secrets(str(base_url))
-        raise InvalidOptionError(f"base_url must begin with http:// or https:// and name a host, not {shown!r}")
+        raise InvalidOptionError(
+            f"base_url must begin with http:// or https:// and name a host, not {shown!r}"
+        )
 
 
 def _check_text(name: str, value: object) -> None:

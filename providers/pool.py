@@ -192,6 +192,11 @@ def limit_requests(total: int | None) -> None:
     current_pool().limit(total)
 
 
+def pool_statistics() -> PoolStatistics:
+    """What the pool of this ``trio.run`` is doing now."""
+    return current_pool().statistics()
+
+
 def _check_limit(total: object) -> None:
     if total is None or (isinstance(total, int) and not isinstance(total, bool) and total >= 1):
         return

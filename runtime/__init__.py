@@ -118,6 +118,7 @@ from .values.message import UserMessage as UserMessage
 from .values.message import is_llm_message as is_llm_message
 from .values.message import parse_message as parse_message
 from .values.message import user as user
+from .values.model import Bindings as Bindings
 from .values.model import Model as Model
 from .values.model import ModelCost as ModelCost
 from .values.model import ModelCostTier as ModelCostTier

@@ -13,7 +13,7 @@ import tools
 RUNTIME = """
 AbortedError Agent AgentBusyError AgentClosedError AgentContext AgentEnd AgentError AgentEvent AgentLoopConfig AgentLoopStream
 AgentOptions AgentRun AgentStart AgentState AgentStatistics AgentTool AgentToolResult AgentrioError ApiStatusError
-AssistantImages AssistantMessage AssistantMessageEvent Block Capabilities Context CustomMessage Delivery DeliveryStatus
+AssistantImages AssistantMessage AssistantMessageEvent Bindings Block Capabilities Context CustomMessage Delivery DeliveryStatus
 Embedding EmbeddingBatch EmbeddingModelApi EmbeddingUsage EventFeed EventsLostError GrammarSampling GrammarVariants HookError
 ImageContent ImageModelApi ImagesContext ImagesStopReason InvalidOptionError InvalidResponseError JsonSchemaSampling
 LanguageModelApi Listener Message MessageAssembler MessageEnd MessageStart MessageStream MessageUpdate MessageWriter

@@ -107,3 +107,10 @@ def test_marks_follow_the_retention(retention, mark):
     """None: plain strings."""
     messages = payload_of(MARKED, HI, options=StreamOptions(cache_retention=retention))["messages"]
     assert messages[0]["content"] == (text("hi", **mark) if mark else "hi")
+
+
+def test_a_long_mark_is_short_where_long_ones_are_not_known():
+    """The flag for long retention counts for marks too."""
+    model = model_of(compat={"cache_control_format": "anthropic", "supports_long_cache_retention": False})
+    messages = payload_of(model, HI, options=StreamOptions(cache_retention="long"))["messages"]
+    assert messages[0]["content"] == text("hi", **MARK)

@@ -263,6 +263,33 @@ def test_calls_with_one_id_are_told_apart_by_their_index():
     assert [call[2]["city"] for call in calls(*entries)] == ["Oslo", "Rome"]
 
 
+def test_an_index_that_came_late_counts_as_well():
+    """The same id with another index and a name is another call."""
+    entries = [
+        piece_of("", "f", id="x"),
+        piece_of(ONE, index=0, id="x"),
+        piece_of("", "f", index=1, id="x"),
+        piece_of(TWO, index=1),
+    ]
+    assert [call[2]["city"] for call in calls(*entries)] == ["Oslo", "Rome"]
+
+
+def test_blanks_behind_the_arguments_do_not_matter():
+    """They are complete all the same."""
+    entries = [
+        piece_of(ONE, "f", index=0),
+        piece_of(" \n", index=0),
+        piece_of("", index=0),
+        piece_of(TWO, "f", index=0),
+    ]
+    assert [call[2]["city"] for call in calls(*entries)] == ["Oslo", "Rome"]
+
+
+def test_a_complete_call_may_change_its_id_once_more():
+    """Nothing begins without arguments."""
+    assert len(calls(piece_of(ONE, "f", index=0, id="a"), piece_of("", "f", index=0, id="b"))) == 1
+
+
 def test_a_new_id_and_a_new_name_begin_another_call():
     """Even when the first has no arguments."""
     entries = [piece_of("", "f", index=0, id="a"), piece_of("{}", "g", index=0, id="b")]
@@ -287,7 +314,7 @@ def test_a_name_in_pieces_makes_one_call():
 
 def test_looking_for_the_end_of_arguments_has_an_end():
     """A server that makes us wonder again and again does not cost more each time."""
-    entries = [piece_of('{"a":"}', "f", index=0)] + [piece_of("{" + "x" * 3000 + "}", "f", index=0)] * 1000
+    entries = [piece_of('{"a":"}', "f", index=0)] + [piece_of("{" + "x" * 3000 + "}", "f", index=0)] * 4000
     began = time.process_time()
     assert len(calls(*entries)) == 1
     assert time.process_time() - began < 5

@@ -47,6 +47,7 @@ def test_an_error_inside_the_stream_ends_it(chunk, text):
     [
         (b'{"message":"boom"}', "boom"),
         (b'"boom"', "boom"),
+        (b'{"choices":[],"message":"boom"}', "boom"),
         (b"boom", "boom"),
         (b'{"error":{"message":"boom"}}', "boom"),
     ],

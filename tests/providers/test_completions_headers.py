@@ -71,7 +71,7 @@ def test_the_call_replaces_and_removes_affinity_headers():
     }
 
 
-@pytest.mark.parametrize("session", ["tést 😀", "a\nb"])
+@pytest.mark.parametrize("session", ["tést", "😀", "a\nb"])
 def test_a_session_that_no_header_can_carry_goes_without(session):
     """The call is not worth failing for that."""
     assert affine(session=session) == {}

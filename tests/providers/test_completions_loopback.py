@@ -10,7 +10,7 @@ from runtime.values.context import Context
 from runtime.values.message import AssistantMessage, StopReason, user
 from runtime.values.model import Model
 from runtime.values.options import SimpleStreamOptions, StreamOptions
-from tests.providers.completions_lab import chunk_of, piece_of, sse_of, tools_of
+from tests.providers.completions_lab import WEATHER, chunk_of, piece_of, sse_of, tools_of
 from tests.providers.loopback import SSE_HEAD, Script, Wire, chunk, head, raw, reply, serve, sse
 
 KEY = "sk-loopback-0123456789"
@@ -138,7 +138,7 @@ async def test_an_answer_that_is_no_stream_is_an_error(script, says):
     [
         (b"data: no JSON\n\n", "no JSON"),
         (b"data: \xff\xfe\n\n", "could not be decoded"),
-        (b'data: {"choices":[{"delta":{"content":"\xff', "could not be decoded"),
+        (b'data: {"choices":[{"delta":{"content":"\xff', "cut in the middle of an event"),
         (b'data: {"error":{"message":"slot is gone","code":500}}\n\n', "slot is gone (code: 500)"),
         (b"event: error\ndata: out of memory\n\n", "out of memory"),
         (b"", "Stream ended without finish_reason"),
@@ -281,15 +281,19 @@ async def test_no_error_holds_the_key(answer):
 async def test_the_payload_hook_may_replace_the_payload_or_change_it(changed):
     """What it returns is sent, or what it was given; the context stays as it is."""
 
+    context = Context(messages=[user("hi")], tools=[WEATHER])
+    before = context.model_dump_json()
+
     async def hook(payload, model):
         payload["messages"][0]["content"] = "changed"
+        payload["tools"][0]["function"]["parameters"]["changed"] = True
         return {"model": model.id, "own": True} if changed else None
 
     async with serve(sse(HELLO + STOP)) as server:
-        await complete(model_at(server.url), HI, StreamOptions(on_payload=hook))
+        await complete(model_at(server.url), context, StreamOptions(on_payload=hook))
     sent = server.requests[0].json()
     assert sent == {"model": "m", "own": True} if changed else sent["messages"][0]["content"] == "changed"
-    assert HI.messages[0].content == "hi"
+    assert context.model_dump_json() == before
 
 
 @pytest.mark.parametrize(

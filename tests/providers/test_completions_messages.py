@@ -289,6 +289,21 @@ def test_a_bridge_stands_between_results_and_a_user_where_the_endpoint_insists(b
     ]
 
 
+def test_one_bridge_is_enough():
+    """The next user message follows a user."""
+    sent = messages_of(BRIDGED, own(call_of()), result_of(1), user("go on"), user("please"))
+    assert roles(sent) == ["assistant", "tool", "assistant", "user", "user"]
+
+
+def test_no_bridge_is_needed_after_a_reply():
+    """It stands between the results and the user already."""
+    sent = messages_of(
+        BRIDGED, own(call_of()), result_of(1), own(TextContent("done"), model=BRIDGED), user("go on")
+    )
+    assert roles(sent) == ["assistant", "tool", "assistant", "user"]
+    assert BRIDGE not in sent
+
+
 def test_no_bridge_leads_to_a_user_message_that_is_not_sent():
     """An empty one is left out first."""
     assert roles(messages_of(BRIDGED, own(call_of()), result_of(1), UserMessage([]))) == ["assistant", "tool"]

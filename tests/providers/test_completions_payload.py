@@ -245,7 +245,8 @@ def test_a_grammar_tool_that_cannot_work_is_an_error(tool, why):
 def test_tools_are_streamed_where_that_is_asked_for(tools, sent):
     """Only when there are any."""
     model = model_of(compat={"zai_tool_stream": True})
-    assert payload_of(model, HI, tools=tools).get("tool_stream") is sent
+    history = (own(call_of()), result_of(1))
+    assert payload_of(model, HI, *history, tools=tools).get("tool_stream") is sent
 
 
 def test_deferred_tools_leave_the_list():

@@ -11,6 +11,7 @@ from runtime.values.compat import ModelCompat
 from runtime.values.context import Context
 from runtime.values.message import user
 from runtime.values.model import Bindings, Model, ModelCost
+from runtime.values.options import StreamOptions
 from tests.providers.completions_lab import PROXY, chunk_of, sse_of
 from tests.providers.loopback import serve, sse
 
@@ -155,11 +156,21 @@ async def test_a_handle_may_bring_its_own_client():
     """It is used unless the call brings one, and stays open."""
     import httpx
 
-    async with httpx.AsyncClient(headers={"x-client": "mine"}) as client, serve(HELLO) as server:
-        model = openai.chat_completions(base_url=server.url, http_client=client).model("m")
-        assert (await complete(model, HI)).text == "Hello"
-        assert not client.is_closed
-    assert server.requests
+    used = []
+
+    def client(name):
+        async def note(request):
+            used.append(name)
+
+        return httpx.AsyncClient(event_hooks={"request": [note]})
+
+    async with client("handle") as own, client("call") as other, serve(HELLO, HELLO) as server:
+        model = openai.chat_completions(base_url=server.url, http_client=own).model("m")
+        for options in (None, StreamOptions(http_client=other)):
+            assert (await complete(model, HI, options)).text == "Hello"
+        assert not own.is_closed
+        assert not other.is_closed
+    assert used == ["handle", "call"]
 
 
 async def test_a_handle_is_shared_between_threads():
