@@ -13,7 +13,9 @@ import trio
 ROOT = Path(__file__).parent.parent
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
 PYTHON = [code for language, code in BLOCKS if language == "python"]
-SHELL = [line.split("#")[0].strip() for language, code in BLOCKS if language == "sh" for line in code.splitlines()]
+SHELL = [
+    line.split("#")[0].strip() for language, code in BLOCKS if language == "sh" for line in code.splitlines()
+]
 LOCAL = "http://localhost:11434/v1"
 REPLY = b"".join(
     b"data: %s\n\n" % data

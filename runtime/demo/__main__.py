@@ -4,12 +4,12 @@ import os
 import sys
 
 from .interrupts import INTERRUPTED
-from .shadowing import find_strangers
+from .shadowing import explain_strangers
 
 
 def main() -> int:
     """Run the demo; the exit status."""
-    if strangers := find_strangers():
+    if strangers := explain_strangers():
         print(strangers, file=sys.stderr)
         return 2
     status = 1

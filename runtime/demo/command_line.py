@@ -9,20 +9,22 @@ PROVIDERS = ("openai-completions",)
 _DESCRIPTION = """\
 See the main job of agentrio at work.
 
-Without arguments an agent plays seven short scenes on a scripted model: no key, no network, ten seconds. It checks
-itself; the exit status is 0 if all checks hold, 1 if not, 130 after Ctrl-C.
+Without arguments an agent plays seven short scenes on a scripted model: no key, no network, ten
+seconds. It checks itself: the exit status is 0 if all checks hold, 1 if not, 130 after Ctrl-C.
 """
 _EPILOG = """\
 examples:
   python -m runtime.demo
   python -m runtime.demo --interactive
-  python -m runtime.demo --provider openai-completions --base-url http://localhost:11434/v1 --model qwen3 --tools
-  python -m runtime.demo --provider openai-completions --base-url https://api.openai.com/v1 --model gpt-5-mini --interactive
+  python -m runtime.demo --provider openai-completions --base-url http://localhost:11434/v1 \\
+      --model qwen3 --tools
+  python -m runtime.demo --provider openai-completions --base-url https://api.openai.com/v1 \\
+      --model gpt-5-mini --interactive
 
 keys:
-  --api-key, else AGENTRIO_API_KEY, goes to whatever --base-url says. OPENAI_API_KEY is only sent to
-  https://api.openai.com/v1. Without a key, requests carry none. The environment is the better place: a command line can be
-  seen by others.
+  --api-key, else AGENTRIO_API_KEY, goes to whatever --base-url says; OPENAI_API_KEY only goes to
+  https://api.openai.com/v1. Without a key, requests carry none. Prefer the environment: others may
+  see a command line.
 """
 
 
@@ -81,7 +83,9 @@ def _add_endpoint(group: "argparse._ArgumentGroup") -> None:
     group.add_argument("--model", metavar="ID", help="the model's name there")
     group.add_argument("--api-key", metavar="KEY", help="see below; never shown")
     group.add_argument("--prompt", metavar="TEXT", help="what to ask, unless --interactive")
-    group.add_argument("--tools", action="store_true", help="let the model use a clock and a calculator")
+    group.add_argument(
+        "--tools", action="store_true", help="let the model use a clock, a calculator and a slow counter"
+    )
 
 
 def _contradiction(arguments: Arguments) -> str | None:

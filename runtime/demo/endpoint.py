@@ -38,26 +38,26 @@ def _provider_id(base_url: str) -> str:
     return "openai" if host == "api.openai.com" else host
 
 
-async def ask(arguments: Arguments, screen: Screen) -> int:
+async def ask(options: AgentOptions, prompt: str | None, screen: Screen) -> int:
     """Ask once, and show the reply as it comes; 1 if there was none."""
-    prompt = arguments.prompt or (_TOOLS_PROMPT if arguments.tools else _PROMPT)
     try:
-        async with open_agent(endpoint_agent(arguments)) as agent:
+        async with open_agent(options) as agent:
             with agent.subscribe(Narrator(screen)):
-                reply = await agent.prompt(prompt)
+                reply = await agent.prompt(prompt or (_TOOLS_PROMPT if options.tools else _PROMPT))
     except AgentrioError as error:
-        return _failed(str(error))
+        return failed(str(error))
     if reply.failed:
-        return _failed(reply.error_message or reply.stop_reason)
+        return failed(reply.error_message or reply.stop_reason)
     screen.labelled("", _figures(reply), Style.Faint, Style.Faint)
     return 0
+
+
+def failed(reason: str) -> int:
+    """Say why, where errors belong; the exit status."""
+    print(f"error: {reason}", file=sys.stderr)
+    return 1
 
 
 def _figures(reply: AssistantMessage) -> str:
     usage = reply.usage
     return f"[{reply.stop_reason}; {usage.total_tokens} tokens, {usage.output} of them written]"
-
-
-def _failed(reason: str) -> int:
-    print(f"error: {reason}", file=sys.stderr)
-    return 1

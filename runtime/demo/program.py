@@ -6,9 +6,11 @@ from collections.abc import Sequence
 import trio
 from trio.testing import MockClock
 
+from runtime import AgentrioError
+
 from .chat import chat
 from .command_line import Arguments, parse
-from .endpoint import ask, endpoint_agent
+from .endpoint import ask, endpoint_agent, failed
 from .interrupts import until_interrupted
 from .responder import scripted_agent
 from .scenes import play
@@ -23,9 +25,12 @@ def run(argv: Sequence[str]) -> int:
 
 
 async def _main(arguments: Arguments, screen: Screen) -> int:
-    if arguments.interactive:
+    if not (arguments.provider or arguments.interactive):
+        return await until_interrupted(lambda: play(screen))
+    try:
         options = endpoint_agent(arguments) if arguments.provider else scripted_agent()
+    except AgentrioError as error:
+        return failed(str(error))
+    if arguments.interactive:
         return await chat(options, screen)
-    if arguments.provider:
-        return await until_interrupted(lambda: ask(arguments, screen))
-    return await until_interrupted(lambda: play(screen))
+    return await until_interrupted(lambda: ask(options, arguments.prompt, screen))

@@ -209,37 +209,37 @@ async def _nothing_is_left(stage: Stage) -> None:
 SCENES = (
     Scene(
         "Text streams in",
-        "The agent waits for whoever prints this. Elsewhere a slow reader means a queue without bound.",
+        "The agent waits for whoever prints this. With callbacks and a queue, a slow reader fills the memory.",
         _text_streams_in,
     ),
     Scene(
         "Three tools at once",
-        "They start, report and end as they like, each a task; results wait for each other, so the model sees no race.",
+        "Each is a task that reports and ends as it likes; results wait for each other, so no race shows.",
         _three_tools_at_once,
     ),
     Scene(
         "A steering message joins",
-        "It gets in between two turns, with a receipt. Elsewhere it may get lost if the run is just ending.",
+        "It gets in between two turns, with a receipt. Without one, it may be lost when the run is just ending.",
         _steering_joins,
     ),
     Scene(
         "An abort cuts a long tool",
-        "The tool is cancelled where it waits, tidies up, and only then the run is over. A flag would have to be polled.",
+        "The tool is cancelled where it waits, tidies up, and only then the run is over. A flag is polled, or not.",
         _abort_cuts_a_tool,
     ),
     Scene(
         "An abort cuts a reply in the middle",
-        "The connection goes, the words that had arrived stay. Elsewhere you get either an exception or nothing.",
+        "The connection goes, the words that had arrived stay: a value, where an exception would lose them.",
         _abort_cuts_a_stream,
     ),
     Scene(
         "A time-out goes around a prompt",
-        "It is trio's own move_on_after, and it knows nothing of agents. Elsewhere the work goes on behind your back.",
+        "It is trio's own move_on_after, and knows nothing of agents. Detached tasks would go on behind its back.",
         _a_timeout_goes_around,
     ),
     Scene(
         "What is left: a transcript, and nothing else",
-        "Two aborts and a time-out later, it has to be valid for every provider, and no task may be alive.",
+        "Two aborts and a time-out later it has to be valid for every provider, and no task may be alive.",
         _nothing_is_left,
     ),
 )

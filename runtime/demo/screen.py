@@ -38,7 +38,7 @@ class Symbols:
         """The real ones if the encoding has them."""
         real = cls()
         try:
-            "".join(astuple(real)).encode(encoding or "ascii")
+            "".join(astuple(real)).encode(encoding or "utf-8")
         except (UnicodeEncodeError, LookupError):
             return cls("ok", "FAILED", ">", ".", "<", "+")
         return real

@@ -13,7 +13,7 @@ HOME = Path(__file__).resolve().parents[2]
 _NAMES = ("providers", "tools")
 
 
-def find_strangers() -> str | None:
+def explain_strangers() -> str | None:
     """What to tell the user when another ``providers`` or ``tools`` would be imported; None when all is well."""
     for name in _NAMES:
         found = _place(find_spec(name))

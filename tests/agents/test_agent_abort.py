@@ -5,6 +5,7 @@ import threading
 
 import pytest
 import trio
+import trio.lowlevel
 from agent_doubles import Probe, calls, opened, result_texts, roles, says, sleeper, tool_ends
 from trio.testing import MockClock, wait_all_tasks_blocked
 
@@ -375,7 +376,7 @@ async def test_a_feed_gives_every_event_to_another_task():
             task_status.started()
             async for event in events:
                 heard.append(event)
-                await trio.sleep(0)
+                await trio.lowlevel.checkpoint()
 
     async with trio.open_nursery() as nursery:
         async with opened(says("a"), says("b")) as (agent, recorder, _):

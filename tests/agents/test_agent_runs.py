@@ -262,7 +262,7 @@ async def test_an_update_after_the_tool_returned_is_dropped():
     ended = []
 
     async def pause():
-        await trio.sleep(0)
+        await trio.lowlevel.checkpoint()
 
     async def note(event):
         if event.type == "tool_execution_end":
@@ -515,7 +515,7 @@ async def test_a_stream_without_a_start_still_gives_a_pair():
     assert recorder.of(MessageUpdate) == []
 
 
-# continue_run
+# Continuing
 
 
 @pytest.mark.parametrize(
@@ -736,7 +736,7 @@ async def test_listeners_come_and_go():
     async def second(event):
         import trio
 
-        await trio.sleep(0)
+        await trio.lowlevel.checkpoint()
         heard.append(("second", event.type))
 
     async with opened(says("1"), says("2"), says("3")) as (agent, _, _faux):

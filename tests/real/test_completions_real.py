@@ -21,7 +21,12 @@ from runtime import (
     user,
     validate_tool_call,
 )
-from runtime.testing.invariants import EventRecorder, assert_event_grammar, assert_stream_grammar, assert_transcript_valid
+from runtime.testing.invariants import (
+    EventRecorder,
+    assert_event_grammar,
+    assert_stream_grammar,
+    assert_transcript_valid,
+)
 from tools import tool
 
 from .conftest import KEY
@@ -40,7 +45,9 @@ async def get_weather(city: str) -> str:
 
 
 def handle(server, key=KEY):
-    return openai.chat_completions(key, base_url=server.base_url, provider_id="llamacpp", compat={"maxTokensField": "max_tokens"})
+    return openai.chat_completions(
+        key, base_url=server.base_url, provider_id="llamacpp", compat={"maxTokensField": "max_tokens"}
+    )
 
 
 def model_of(server, key=KEY, name="smollm2", **settings):
@@ -75,7 +82,9 @@ async def test_text_streams_in(llama):
 
 async def test_the_output_limit_ends_as_length(llama):
     """max_tokens reaches the server."""
-    message = await complete(model_of(llama), Context(messages=[user("Count to one hundred.")]), StreamOptions(max_tokens=5))
+    message = await complete(
+        model_of(llama), Context(messages=[user("Count to one hundred.")]), StreamOptions(max_tokens=5)
+    )
     assert message.stop_reason is StopReason.Length
     assert message.usage.output == 5
 
@@ -83,7 +92,9 @@ async def test_the_output_limit_ends_as_length(llama):
 async def test_a_forced_tool_call_has_valid_arguments(llama):
     """The arguments stream in, parse, and fit the schema."""
     context = Context(messages=[user("Use get_weather with city Paris.")], tools=[get_weather.definition])
-    async with stream(model_of(llama), context, StreamOptions(temperature=0, max_tokens=64, on_payload=force_tool)) as reply:
+    async with stream(
+        model_of(llama), context, StreamOptions(temperature=0, max_tokens=64, on_payload=force_tool)
+    ) as reply:
         events = [event async for event in reply]
         message = await reply.result()
     assert message.stop_reason is StopReason.ToolUse, message.error_message
@@ -101,7 +112,12 @@ async def test_an_agent_calls_a_tool_and_goes_on(llama):
         reply = await agent.prompt("Use get_weather with city Paris.")
     assert_event_grammar(recorder.events)
     assert_transcript_valid(agent.state.messages)
-    assert [message.role for message in agent.state.messages] == ["user", "assistant", "toolResult", "assistant"]
+    assert [message.role for message in agent.state.messages] == [
+        "user",
+        "assistant",
+        "toolResult",
+        "assistant",
+    ]
     assert agent.state.messages[2].text == "Paris: sunny"
     assert reply.stop_reason in (StopReason.Stop, StopReason.Length)
     assert reply.text
@@ -144,7 +160,9 @@ async def test_a_time_out_around_a_call_frees_the_server(llama):
     """Cancelling from outside closes the connection just the same."""
     await llama.wait_until_idle(10)
     with trio.move_on_after(0.5) as scope:
-        await complete(model_of(llama), Context(messages=[user("Write a long story.")]), StreamOptions(max_tokens=1500))
+        await complete(
+            model_of(llama), Context(messages=[user("Write a long story.")]), StreamOptions(max_tokens=1500)
+        )
     assert scope.cancelled_caught
     assert await llama.wait_until_idle(2) < 1
 
@@ -160,14 +178,18 @@ async def test_a_wrong_key_is_an_error_that_does_not_tell_it(llama):
 
 async def test_a_wrong_path_is_an_error(llama):
     """404, with the endpoint."""
-    wrong = openai.chat_completions(KEY, base_url=f"{llama.url}/nowhere", provider_id="llamacpp").model("smollm2")
+    wrong = openai.chat_completions(KEY, base_url=f"{llama.url}/nowhere", provider_id="llamacpp").model(
+        "smollm2"
+    )
     message = await complete(wrong, Context(messages=[user("hi")]))
     assert message.error_message.startswith("provider returned HTTP 404 Not Found")
 
 
 async def test_an_unknown_model_is_answered_by_the_one_that_is_there(llama):
     """llama.cpp serves one model whatever is asked for; the reply names it, or the server refuses."""
-    message = await complete(model_of(llama, name="no-such-model"), Context(messages=[user("hi")]), StreamOptions(max_tokens=4))
+    message = await complete(
+        model_of(llama, name="no-such-model"), Context(messages=[user("hi")]), StreamOptions(max_tokens=4)
+    )
     assert message.model == "no-such-model"
     if message.stop_reason is StopReason.Error:
         assert "no-such-model" in message.error_message
@@ -178,7 +200,9 @@ async def test_an_unknown_model_is_answered_by_the_one_that_is_there(llama):
 async def test_the_server_dying_in_mid_stream_is_an_error_with_what_had_arrived(mortal_llama):
     """kill -9 gives a plain end of input; that must not pass for a finished answer."""
     model = model_of(mortal_llama)
-    async with stream(model, Context(messages=[user("Write a long story.")]), StreamOptions(max_tokens=1500)) as reply:
+    async with stream(
+        model, Context(messages=[user("Write a long story.")]), StreamOptions(max_tokens=1500)
+    ) as reply:
         async for event in reply:
             if isinstance(event, TextDelta) and len(event.partial.text) > 20:
                 mortal_llama.process.send_signal(signal.SIGKILL)
