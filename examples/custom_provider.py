@@ -22,7 +22,6 @@ from runtime import (
     SimpleStreamOptions,
     StopReason,
     StreamOptions,
-    TextContent,
     open_agent,
     transform_messages,
 )
@@ -72,10 +71,8 @@ class ParrotWire:
 
     def payload(self, call: Call[StreamOptions]) -> dict[str, Any]:
         messages = transform_messages(call.context.messages, call.model)
-        return {
-            "model": call.model.id,
-            "lines": [[message.role, plain(message.content)] for message in messages],
-        }
+        lines = [[message.role, plain(message.content)] for message in messages]
+        return {"model": call.model.id, "lines": lines}
 
     def headers(self, call: Call[StreamOptions]) -> dict[str, str]:
         return {"authorization": f"Parrot {call.api_key}"} if call.api_key else {}
@@ -85,11 +82,7 @@ class ParrotWire:
 
 
 def plain(content: Any) -> str:
-    return (
-        content
-        if isinstance(content, str)
-        else " ".join(b.text for b in content if isinstance(b, TextContent))
-    )
+    return content if isinstance(content, str) else " ".join(getattr(block, "text", "") for block in content)
 
 
 def parrot(api_key: str, base_url: str) -> ProviderHandle:

@@ -30,8 +30,12 @@ open_message_stream parse_json_with_repair parse_message parse_partial_json run_
 stream_simple transform_messages user validate_tool_arguments validate_tool_call with_diagnostic
 """
 PROVIDERS = """
+Access Call ChatApi ChatWire Decoder OpenAICompletionsOptions PoolStatistics ProviderHandle SseEvent complete_openai_completions
+complete_simple_openai_completions faux get_env_api_key limit_requests openai pool_statistics stream_openai_completions
+stream_simple_openai_completions
 """
 TOOLS = """
+FunctionTool ToolOptions result_of tool
 """
 
 
