@@ -21,7 +21,7 @@ def error(event: str, **fields: Any) -> None:
 
 def _log(level: int, event: str, fields: dict[str, Any]) -> None:
     logger = logging.getLogger("agentrio")
-    if not logger.isEnabledFor(level) or not logger.hasHandlers():
+    if not logger.isEnabledFor(level) or not _somebody_listens(logger):
         return
     import structlog
 
@@ -29,9 +29,17 @@ def _log(level: int, event: str, fields: dict[str, Any]) -> None:
         logger,
         processors=[
             structlog.stdlib.add_log_level,
-            structlog.processors.format_exc_info,
             structlog.stdlib.render_to_log_kwargs,
         ],
         wrapper_class=structlog.stdlib.BoundLogger,
     )
     bound.log(level, event, **fields)
+
+
+def _somebody_listens(logger: logging.Logger) -> bool:
+    here: logging.Logger | None = logger
+    while here is not None:
+        if any(not isinstance(handler, logging.NullHandler) for handler in here.handlers):
+            return True
+        here = here.parent if here.propagate else None
+    return False

@@ -5,6 +5,7 @@ change the type of what a user's block raised, only because we happened to run a
 we start report their failures as values, so one exception can always speak for all.
 """
 
+from collections.abc import Callable
 from types import TracebackType
 
 import trio
@@ -41,3 +42,29 @@ def spokesman(group: BaseExceptionGroup[BaseException], raised: BaseException | 
         return raised
     others = [exc for exc in group.exceptions if not isinstance(exc, trio.Cancelled)]
     return others[0] if others else group.exceptions[0]
+
+
+def holds_cancellation(error: BaseException) -> bool:
+    """Whether an exception is a cancellation, or a group with one in it: such must reach the scope that it belongs to."""
+    if isinstance(error, BaseExceptionGroup):
+        return error.split(trio.Cancelled)[0] is not None
+    return isinstance(error, trio.Cancelled)
+
+
+def leaves(error: BaseException) -> list[BaseException]:
+    """The exceptions of a group, however deep; of another exception, itself."""
+    if isinstance(error, BaseExceptionGroup):
+        return [leaf for inner in error.exceptions for leaf in leaves(inner)]
+    return [error]
+
+
+def explain(error: BaseException) -> str:
+    """The text of an exception; of a group, those of its exceptions, the same ones once."""
+    texts = [str(leaf) or type(leaf).__name__ for leaf in leaves(error)]
+    return "; ".join(dict.fromkeys(texts))
+
+
+async def when_set(event: trio.Event, act: Callable[[], object]) -> None:
+    """Wait for an event, then do something."""
+    await event.wait()
+    act()

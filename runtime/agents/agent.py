@@ -8,8 +8,16 @@ from typing import Any
 import trio
 
 from runtime.errors import AgentBusyError, AgentClosedError, InvalidOptionError, NothingToContinueError
+from runtime.values.checks import check_messages
 from runtime.values.content import ImageContent
-from runtime.values.message import AssistantMessage, Message, user
+from runtime.values.message import (
+    AssistantMessage,
+    CustomMessage,
+    Message,
+    ToolResultMessage,
+    UserMessage,
+    user,
+)
 
 from .emitter import Emitter, Listener, Subscription
 from .events import AgentEvent
@@ -19,10 +27,13 @@ from .loop import AgentLoop
 from .mailbox import Delivery, Envelope, Mailbox
 from .opened_only import OpenedOnly
 from .run import RUN_BUFFER, Run, RunEvents, ends_a_run
-from .settings import AgentLoopConfig, AgentOptions, check_messages, loop_fields
+from .settings import AgentLoopConfig, AgentOptions, loop_fields
 from .state import AgentState, AgentStatistics, Transcript, asks_for_a_reply
 from .tool import AgentContext
 
+LAST_STEPS = 100
+"""So many checkpoints a run has to settle in, when its last readers were given up."""
+AnyMessage = UserMessage | AssistantMessage | ToolResultMessage | CustomMessage
 _UPDATABLE = frozenset({
     "follow_up_mode", "messages", "model", "options", "session_id", "steering_mode", "system_prompt", "thinking_level",
     "tool_execution", "tools",
@@ -87,9 +98,15 @@ class Agent(metaclass=OpenedOnly):
             run = self._start([message])
             try:
                 yield AgentRun(run, feed)
-            finally:
+            except BaseException as error:  # noqa: BLE001 - it is raised again, over what leaving raises
                 feed.leave()
-                await self._leave(run)  # noqa: ASYNC102 - shielded in there, once cancelled
+                try:
+                    await self._leave(run)
+                finally:
+                    run.abandon()
+                    raise error  # the block's own wins
+            feed.leave()
+            await self._leave(run)
         run.raise_unheard_failure()
 
     def abort(self) -> None:
@@ -105,8 +122,7 @@ class Agent(metaclass=OpenedOnly):
         if self._run is None:
             await trio.lowlevel.checkpoint()
             return
-        if self._run.is_mine:
-            raise AgentBusyError("a listener or a tool of a run cannot wait for that run to end")
+        self._run.refuse_own_tasks()
         await self._run.settled.wait()
 
     # Messages on their way in
@@ -195,8 +211,6 @@ class Agent(metaclass=OpenedOnly):
         if "messages" in changes:
             self._check_free()
         self._options = replace(self._options, **changes)
-        self._steering.mode = self._options.steering_mode
-        self._follow_up.mode = self._options.follow_up_mode
         if "messages" in changes:
             self._transcript.messages = list(self._options.messages)
 
@@ -222,6 +236,7 @@ class Agent(metaclass=OpenedOnly):
     async def events(self, max_buffer: int = 256) -> AsyncIterator[EventFeed]:
         """Events for a reader in another task: the agent waits when ``max_buffer`` of them are unread.
 
+        They end when the agent's block is left; a reader inside of it returns by itself, for example at AgentEnd.
         After an abort it waits for ``abort_grace`` seconds at most; a reader that is later gets EventsLostError.
         """
         self._check_open()
@@ -261,6 +276,7 @@ class Agent(metaclass=OpenedOnly):
             raise NothingToContinueError("the transcript is empty; use prompt()")
         if asks:
             return self._start([])
+        self._set_modes()
         for box in (self._steering, self._follow_up):
             if envelopes := box.take_nowait():
                 return self._start(envelopes, poll_first=False)
@@ -268,8 +284,13 @@ class Agent(metaclass=OpenedOnly):
             "the last message is a reply, and nothing is queued; use prompt(), or queue a message"
         )
 
+    def _set_modes(self) -> None:
+        self._steering.mode = self._options.steering_mode
+        self._follow_up.mode = self._options.follow_up_mode
+
     def _start(self, prompts: Iterable[Message | Envelope], *, poll_first: bool = True) -> Run:
         self._check_free()
+        self._set_modes()
         options = self._options
         config = AgentLoopConfig(**loop_fields(options))
         if options.session_id is not None:
@@ -309,12 +330,14 @@ class Agent(metaclass=OpenedOnly):
             await run.settled.wait()
         except trio.Cancelled:
             run.abort()
-            with trio.move_on_after(self._options.abort_grace, shield=True):
-                await run.settled.wait()
+            with trio.CancelScope(shield=True):
+                with trio.move_on_after(self._options.abort_grace):
+                    await run.settled.wait()
+                for _ in range(LAST_STEPS):  # readers are given up at this same moment: no time passes here
+                    if not run.settled.is_set():
+                        await trio.lowlevel.checkpoint()
+            run.abandon()
             raise
-        finally:
-            if not run.settled.is_set():
-                self._nursery.start_soon(_log_failure, run)
 
     async def _leave(self, run: Run) -> None:
         if not run.settled.is_set():
@@ -356,12 +379,9 @@ class AgentRun(RunEvents):
         self._run.abort()
 
 
-async def _log_failure(run: Run) -> None:
-    await run.settled.wait()
-    run.log_unheard_failure()
-
-
 def _as_message(message: object, images: Sequence[ImageContent] = ()) -> Message:
     if isinstance(message, str):
         return user(message, images)
-    return check_messages("message", [message])[0]
+    if not isinstance(message, AnyMessage):
+        raise InvalidOptionError(f"a message is a str or a Message, not {type(message).__name__}")
+    return message

@@ -10,8 +10,10 @@ from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
 import trio
+from pydantic import ValidationError
 
-from runtime.nurseries import SingleVoiceNursery
+from runtime.errors import InvalidOptionError
+from runtime.nurseries import SingleVoiceNursery, explain, leaves
 from runtime.values.content import ToolCall
 from runtime.values.message import AssistantMessage, ToolResultMessage
 
@@ -23,8 +25,8 @@ from .events import (
     ToolExecutionStart,
     ToolExecutionUpdate,
 )
-from .hooks import Block, NewArguments, ToolCallInfo
-from .interruption import Interruption
+from .hooks import Block, NewArguments, ResultPatch, ToolCallInfo, ask
+from .interruption import Attempt, Interruption
 from .settings import AgentLoopConfig
 from .tool import AgentContext, AgentTool, AgentToolResult, ToolExecutionMode, ToolInvocation
 from .toolbox import Toolbox
@@ -70,7 +72,7 @@ class Outcome:
 
     @classmethod
     def of(cls, failure: BaseException) -> "Outcome":
-        return cls.error(str(failure) or type(failure).__name__)
+        return cls.error(explain(failure))
 
 
 @dataclass(eq=False)
@@ -79,9 +81,16 @@ class _Slot:
 
     index: int
     call: ToolCall
+    shown: Any
     tool: AgentTool | None = None
     arguments: Any = None
+    asked: ToolCallInfo | None = None
     ended: bool = False
+
+    @classmethod
+    def of(cls, index: int, call: ToolCall) -> "_Slot":
+        """``shown`` is a copy of the arguments for readers, who may do with it what they like."""
+        return cls(index, call, copy.deepcopy(call.arguments))
 
 
 @dataclass(frozen=True)
@@ -118,7 +127,7 @@ class Batch:
 
     async def run(self) -> list[ToolResultMessage]:
         """Execute the calls; the results in source order."""
-        slots = [_Slot(index, call) for index, call in enumerate(self.reply.tool_calls)]
+        slots = [_Slot.of(index, call) for index, call in enumerate(self.reply.tool_calls)]
         if self._is_sequential(slots):
             for slot in slots:
                 await self._run_together([slot])
@@ -129,15 +138,14 @@ class Batch:
     async def refuse(self, text: str) -> list[ToolResultMessage]:
         """Answer every call with the same error, without running any."""
         for index, call in enumerate(self.reply.tool_calls):
-            slot = _Slot(index, call)
+            slot = _Slot.of(index, call)
             await self._start(slot)
             await self._end(slot, Outcome.error(text.format(name=call.name)))
         return self._results
 
     def _is_sequential(self, slots: Sequence[_Slot]) -> bool:
-        modes = {tool.definition.name: tool.execution_mode for tool in self.toolbox}
         return self.config.tool_execution is ToolExecutionMode.Sequential or any(
-            modes.get(slot.call.name) == ToolExecutionMode.Sequential for slot in slots
+            self.toolbox.is_sequential(slot.call.name) for slot in slots
         )
 
     async def _run_together(self, slots: Sequence[_Slot]) -> None:
@@ -158,14 +166,14 @@ class Batch:
     # Events, in the run's task
 
     async def _start(self, slot: _Slot) -> None:
-        await self.emit(ToolExecutionStart(slot.call.id, slot.call.name, slot.call.arguments))
+        await self.emit(ToolExecutionStart(slot.call.id, slot.call.name, slot.shown))
 
     async def _take(self, report: _Report) -> None:
         call = report.slot.call
         if report.outcome is not None:
             await self._end(report.slot, report.outcome)
         elif report.update is not None and not report.slot.ended:
-            await self.emit(ToolExecutionUpdate(call.id, call.name, call.arguments, report.update))
+            await self.emit(ToolExecutionUpdate(call.id, call.name, report.slot.shown, report.update))
 
     async def _end(self, slot: _Slot, outcome: Outcome) -> None:
         slot.ended = True
@@ -182,29 +190,24 @@ class Batch:
     async def _preflight(self, slot: _Slot) -> bool:
         """Start, find, prepare, validate, ask; False when that ended the call already."""
         await self._start(slot)
-        outcome: Outcome | None = None
-        with self.cut.scope() as scope:
-            outcome = await self._refusal(slot)
-        if scope.was_cut:
-            outcome = Outcome.error(ABORTED)
+        outcome: Outcome | None = ABORTED_OUTCOME
+        if not self.cut.is_set():
+            attempt = await self.cut.attempt(self._refusal, slot)
+            outcome = self._settled(attempt) if attempt.failure or attempt.was_cut else attempt.value
         if outcome is not None:
             await self._end(slot, outcome)
         return outcome is None
 
     async def _refusal(self, slot: _Slot) -> Outcome | None:
-        try:
-            slot.tool = self.toolbox.find(slot.call.name)
-            prepared = slot.tool.prepare_arguments(copy.deepcopy(slot.call.arguments))
-            call = ToolCall(slot.call.id, slot.call.name, prepared)
-            slot.arguments = self.toolbox.validator(slot.call.name).validate(call)
-            if self.config.before_tool_call is None:
-                return None
-            answer = await self.config.before_tool_call(self._info(slot))
-        except trio.Cancelled:
-            raise
-        except BaseException as failure:  # noqa: BLE001 - the model reads it, or the run fails with it
-            return self._failed(failure)
-        return self._answered(slot, answer)
+        slot.tool = self.toolbox.find(slot.call.name)
+        prepared = slot.tool.prepare_arguments(copy.deepcopy(slot.call.arguments))
+        call = ToolCall(slot.call.id, slot.call.name, prepared)
+        slot.arguments = self.toolbox.validator(slot.call.name).validate(call)
+        if self.config.before_tool_call is None:
+            return None
+        return self._answered(
+            slot, await ask("before_tool_call", self.config.before_tool_call, self._info(slot))
+        )
 
     def _answered(self, slot: _Slot, answer: object) -> Outcome | None:
         match answer:
@@ -215,19 +218,26 @@ class Batch:
             case NewArguments(arguments):
                 slot.arguments = arguments
                 return None
-        return Outcome.error(
+        raise InvalidOptionError(
             f"before_tool_call must return Block, NewArguments or None, not {type(answer).__name__}"
         )
 
     def _info(self, slot: _Slot) -> ToolCallInfo:
         return ToolCallInfo(slot.call, copy.deepcopy(slot.arguments), self.reply, self.context)
 
-    def _failed(self, failure: BaseException) -> Outcome:
-        if not isinstance(
-            failure, Exception
-        ):  # KeyboardInterrupt and the like end the run, not only the call
-            self.cut.fail(failure)
-        return Outcome.of(failure)
+    def _settled(self, attempt: Attempt[Any]) -> Outcome:
+        """How a call ended: whatever it did, it was aborted if it was cut before that."""
+        for leaf in leaves(attempt.failure) if attempt.failure else ():
+            if not isinstance(
+                leaf, Exception
+            ):  # KeyboardInterrupt and the like end the run, not only the call
+                self.cut.fail(leaf)
+        if attempt.was_cut:
+            return ABORTED_OUTCOME
+        if attempt.failure is not None:
+            return Outcome.of(attempt.failure)
+        assert isinstance(attempt.value, Outcome)  # noqa: S101 - it returned
+        return attempt.value
 
     # The tool, in its own task
 
@@ -235,10 +245,7 @@ class Batch:
         self, slot: _Slot, limit: trio.CapacityLimiter, channel: "trio.MemorySendChannel[_Report]"
     ) -> None:
         with channel:
-            with self.cut.scope() as scope:
-                outcome = await self._outcome(slot, limit, channel)
-            if scope.was_cut:  # whatever it returned
-                outcome = Outcome.error(ABORTED)
+            outcome = self._settled(await self.cut.attempt(self._outcome, slot, limit, channel))
             self.running.pop(slot.call.id, None)
             await channel.send(_Report(slot, outcome=outcome))
 
@@ -247,15 +254,10 @@ class Batch:
     ) -> Outcome:
         async with limit:
             if self.cut.is_set():
-                return Outcome.error(ABORTED)
+                return ABORTED_OUTCOME
             self.running[slot.call.id] = slot.call.name
-            try:
-                outcome = await self._call_tool(slot, channel)
-                return await self._after(slot, outcome)
-            except trio.Cancelled:
-                raise
-            except BaseException as failure:  # noqa: BLE001 - the model reads it, or the run fails with it
-                return self._failed(failure)
+            slot.asked = self._info(slot)
+            return await self._after(slot, await self._call_tool(slot, channel))
 
     async def _call_tool(self, slot: _Slot, channel: "trio.MemorySendChannel[_Report]") -> Outcome:
         assert slot.tool is not None  # noqa: S101 - preflight found it
@@ -264,32 +266,54 @@ class Batch:
         )
         own = getattr(slot.tool, "timeout", None)
         seconds = self.config.tool_timeout if own is None else own
+        result: object = None
+        failure: BaseException | None = None
         try:
             with trio.CancelScope(deadline=_deadline(seconds)) as patience:
                 result = await slot.tool.execute(invocation)
-        except trio.Cancelled:
-            raise
-        except BaseException as failure:  # noqa: BLE001 - the model reads it, or the run fails with it
-            return self._failed(failure)
-        if patience.cancel_called:
+        except BaseException as error:
+            if not all(isinstance(leaf, Exception) for leaf in leaves(error)):
+                raise  # a cancellation, or what ends the run
+            failure = error
+        if patience.cancel_called:  # whatever it did then
             return Outcome.error(f"Tool timed out after {seconds} s")
-        if not isinstance(result, AgentToolResult):
-            return Outcome.error(
-                f"Tool {slot.call.name} returned {type(result).__name__}, not an AgentToolResult"
-            )
-        return Outcome(result, False)
+        return _returned(slot.call.name, result) if failure is None else Outcome.of(failure)
 
     async def _after(self, slot: _Slot, outcome: Outcome) -> Outcome:
         hook = self.config.after_tool_call
         if hook is None:
             return outcome
-        patch = await hook(replace(self._info(slot), is_error=outcome.is_error), outcome.result)
+        assert slot.asked is not None  # noqa: S101 - set before the tool ran
+        patch = await ask(
+            "after_tool_call", hook, replace(slot.asked, is_error=outcome.is_error), outcome.result
+        )
         if patch is None:
             return outcome
+        if not isinstance(patch, ResultPatch):
+            raise InvalidOptionError(
+                f"after_tool_call must return ResultPatch or None, not {type(patch).__name__}"
+            )
         fields = patch.given()
         is_error = bool(fields.pop("is_error", outcome.is_error))
-        kept = {name: getattr(outcome.result, name) for name in AgentToolResult.model_fields}
-        return Outcome(AgentToolResult(**{**kept, **fields}), is_error)
+        return Outcome(_with_fields(outcome.result, fields), is_error)
+
+
+ABORTED_OUTCOME = Outcome.error(ABORTED)
+
+
+def _returned(name: str, result: object) -> Outcome:
+    """What a tool returned, validated: it may be anything, or have been copied with wrong values."""
+    if not isinstance(result, AgentToolResult):
+        return Outcome.error(f"Tool {name} returned {type(result).__name__}, not an AgentToolResult")
+    try:
+        return Outcome(_with_fields(result, {}), False)
+    except ValidationError as error:
+        return Outcome.error(f"Tool {name} returned a result with wrong values: {error}")
+
+
+def _with_fields(result: AgentToolResult, changes: dict[str, Any]) -> AgentToolResult:
+    kept = {field: getattr(result, field) for field in AgentToolResult.model_fields}
+    return AgentToolResult(**{**kept, **changes})
 
 
 def _deadline(seconds: float | None) -> float:

@@ -7,9 +7,11 @@ from typing import Self
 import trio
 
 from runtime import log
+from runtime.nurseries import explain, holds_cancellation
 
 from .events import AgentEvent
 from .feed import EventFeed
+from .hooks import ask
 from .interruption import Interruption
 from .state import Transcript
 
@@ -80,11 +82,18 @@ class Emitter:
             await self._fill(event)
 
     async def _tell(self, event: AgentEvent) -> None:
-        with trio.CancelScope(deadline=self._listener_deadline) as self._listening:
-            for subscription in tuple(self._subscriptions):
-                if subscription in self._subscriptions and subscription not in self._silenced:
-                    await self._tell_one(subscription, event)
-        if self._listening.cancelled_caught and not self._warned:
+        present: Subscription | None = None
+        self._listening = scope = trio.CancelScope(deadline=self._listener_deadline)
+        try:
+            with scope:
+                for present in tuple(self._subscriptions):
+                    if present in self._subscriptions and present not in self._silenced:
+                        await self._tell_one(present, event)
+        except BaseException as failure:  # what is left of a group, when the scope has taken its own out
+            if holds_cancellation(failure) or present is None:
+                raise
+            self._fail(present, failure)
+        if scope.cancelled_caught and not self._warned:
             self._warned = True
             log.warn(
                 "listeners were cut: they did not return in time after a cancellation", seconds=self._grace
@@ -93,12 +102,17 @@ class Emitter:
 
     async def _tell_one(self, subscription: Subscription, event: AgentEvent) -> None:
         try:
-            await subscription.listener(event)
-        except trio.Cancelled:
-            raise
-        except BaseException as failure:  # noqa: BLE001 - it leaves the run when the run has ended
-            self._silenced.add(subscription)
-            self._cut.fail(failure)
+            await ask("a listener", subscription.listener, event)
+        except BaseException as failure:
+            if holds_cancellation(failure):
+                raise
+            self._fail(subscription, failure)
+
+    def _fail(self, subscription: Subscription, failure: BaseException) -> None:
+        self._silenced.add(subscription)
+        self._cut.fail(failure)
+        if self._transcript.error_message is None:
+            self._transcript.error_message = explain(failure)
 
     async def _fill(self, event: AgentEvent) -> None:
         for feed in tuple(self._feeds):

@@ -7,18 +7,20 @@ import trio
 
 from runtime import log
 from runtime.errors import EventsLostError
+from runtime.values.checks import check_at_least
 
 from .events import AgentEvent
 
 
 class EventFeed:
-    """The events of an agent, for one reader: ``async for event in feed``.
+    """The events of an agent, for one reader: ``async for event in feed``. It ends when the agent's block is left.
 
     The agent waits for a reader who is behind by more than the buffer. Only after an abort it does not wait for ever:
     who has not read by the deadline gets what is buffered, and then EventsLostError.
     """
 
     def __init__(self, max_buffer: int, is_last: Callable[[AgentEvent], bool] | None = None) -> None:
+        check_at_least("max_buffer", max_buffer, 0, whole=True)
         self._send, self._receive = trio.open_memory_channel[AgentEvent](max_buffer)
         self._is_last = is_last or (lambda _: False)
         self._lost = False
@@ -46,9 +48,14 @@ class EventFeed:
         return event
 
     @property
+    def was_left(self) -> bool:
+        """Whether the reader has gone."""
+        return self._receive.statistics().open_receive_channels == 0
+
+    @property
     def is_open(self) -> bool:
         """Whether somebody may still read."""
-        return not self._lost and self._receive.statistics().open_receive_channels > 0
+        return not self._lost and not self.was_left
 
     async def put(self, event: AgentEvent, deadline: float) -> None:
         """Hand an event over; waits for a slow reader until the deadline, and then drops the reader."""

@@ -1,11 +1,13 @@
 """What an application may decide while an agent works: the arguments and answers of its hooks."""
 
+import inspect
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, fields
 from enum import Enum
 from typing import Any
 
+from runtime.errors import InvalidOptionError
 from runtime.streams.channel import MessageStream
 from runtime.values.content import ImageContent, TextContent, ToolCall
 from runtime.values.context import Context
@@ -100,3 +102,11 @@ ShouldStop = Callable[[TurnInfo], Awaitable[bool]]
 BeforeToolCall = Callable[[ToolCallInfo], Awaitable[Block | NewArguments | None]]
 AfterToolCall = Callable[[ToolCallInfo, AgentToolResult], Awaitable[ResultPatch | None]]
 MessageSource = Callable[[], Awaitable[Sequence[Message]]]
+
+
+async def ask(name: str, hook: Callable[..., Awaitable[Any]], *args: Any) -> Any:
+    """Await a hook; InvalidOptionError if it is no async function after all."""
+    answer = hook(*args)
+    if not inspect.isawaitable(answer):
+        raise InvalidOptionError(f"{name} must be an async function; calling it gave {type(answer).__name__}")
+    return await answer

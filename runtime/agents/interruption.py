@@ -5,10 +5,16 @@ moment and those that open later, so nothing has to look at a flag. Code outside
 run's own bookkeeping and the readers of its events, is never cut.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
 import trio
+
+from runtime.nurseries import holds_cancellation
+
+T = TypeVar("T")
 
 
 class Interruption:
@@ -76,6 +82,28 @@ class Interruption:
         state = "failed" if self.failure else "aborted" if self.is_set() else "not cut"
         return f"<Interruption {state}, {len(self._cuts)} to cut>"
 
+    async def attempt(self, function: Callable[..., Awaitable[T]], *args: Any) -> "Attempt[T]":
+        """Await application code in a scope of its own: how that ended, as a value."""
+        value: T | None = None
+        failure: BaseException | None = None
+        try:
+            with self.scope() as scope:
+                value = await function(*args)
+        except BaseException as error:
+            if holds_cancellation(error):  # of somebody else's scope: ours has taken its own out
+                raise
+            failure = error
+        return Attempt(value, failure, scope.was_cut)
+
+
+@dataclass(frozen=True)
+class Attempt(Generic[T]):
+    """How application code ended: its value, what it raised, and whether it was cut meanwhile."""
+
+    value: T | None
+    failure: BaseException | None
+    was_cut: bool
+
 
 class CutScope:
     """One cancel scope of an interruption."""
@@ -91,6 +119,12 @@ class CutScope:
     def spare(self) -> None:
         """What follows in the block is cut by other means."""
         self._cuts.pop(self, None)
+
+    def resume(self, cut_now: bool) -> None:
+        """Cut the rest of the block with the run again."""
+        self._cuts[self] = self.cancel
+        if cut_now:
+            self.cancel()
 
     @property
     def was_cut(self) -> bool:

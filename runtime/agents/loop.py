@@ -8,11 +8,10 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
-import trio
-
-from runtime.errors import InvalidOptionError
+from runtime.nurseries import explain, holds_cancellation
 from runtime.streams.assembler import ABORTED
 from runtime.streams.events import StreamDone, StreamError, StreamStart
+from runtime.values.checks import check_messages, check_type
 from runtime.values.context import Context
 from runtime.values.message import AssistantMessage, Message, StopReason, ToolResultMessage, is_llm_message
 from runtime.values.model import clamp_thinking_level, empty_message
@@ -30,7 +29,7 @@ from .events import (
     TurnEnd,
     TurnStart,
 )
-from .hooks import TurnInfo, TurnUpdate
+from .hooks import TurnInfo, TurnUpdate, ask
 from .interruption import Interruption
 from .mailbox import Envelope, Inbox, give_back
 from .settings import AgentLoopConfig
@@ -116,14 +115,17 @@ class AgentLoop:
         self.turn += 1
         await self._emit(TurnStart())
         pending, self._pending = self._pending, []
-        for position, envelope in enumerate(pending):
-            if self._cut.is_set() and envelope.delivery is not None:
-                self._pending = pending[position:]  # they go back to where they came from
-                return
+        for envelope in pending:
+            if self._is_ending() and envelope.origin is not None:
+                self._pending.append(envelope)  # it goes back to where it came from
+                continue
             await self._emit(MessageStart(envelope.message))
             await self._emit(MessageEnd(envelope.message))
             if envelope.delivery is not None:
                 envelope.delivery.deliver(self.number, self.turn)
+
+    def _is_ending(self) -> bool:
+        return self._cut.is_set() or self._gave_up is not None
 
     async def _run_batch(self, batch: Batch) -> list[ToolResultMessage]:
         if batch.reply.failed:
@@ -140,8 +142,8 @@ class AgentLoop:
         if self._cut.is_set():
             return False
         info = TurnInfo(self.turn, reply, tuple(results), self._context(), tuple(self.added))
-        self._apply(await self._ask(self._config.prepare_next_turn, info))
-        if await self._ask(self._config.should_stop_after_turn, info):
+        self._apply(await self._ask("prepare_next_turn", info))
+        if await self._ask("should_stop_after_turn", info):
             return False
         await self._poll(self._steering)
         calls_answered = bool(results) and not terminate
@@ -159,10 +161,12 @@ class AgentLoop:
             return f"The run reached its limit of {self._config.max_turns} turns (max_turns)"
         return None
 
-    def _apply(self, update: TurnUpdate | None) -> None:
+    def _apply(self, update: object) -> None:
         if update is None:
             return
         try:
+            check_type("what prepare_next_turn returned", update, TurnUpdate | None)
+            assert isinstance(update, TurnUpdate)  # noqa: S101 - just checked
             config = self._config
             self._config = replace(
                 config,
@@ -174,7 +178,7 @@ class AgentLoop:
             if update.context is not None:
                 self._system_prompt = update.context.system_prompt
                 self._toolbox = Toolbox(update.context.tools)
-                self._messages = list(update.context.messages)
+                self._messages = list(check_messages("context.messages", update.context.messages))
         except Exception as failure:
             self._cut.fail(failure)
             raise _CutError from failure
@@ -188,8 +192,7 @@ class AgentLoop:
 
     async def _closing_turn(self) -> None:
         """A turn that holds nothing but an empty reply which says why the run ended."""
-        self.turn += 1
-        await self._emit(TurnStart())
+        await self._begin_turn()
         message = (
             self._cut_reply(None)
             if self._cut.is_set()
@@ -206,9 +209,9 @@ class AgentLoop:
         if not self._cut.is_set():
             try:
                 await self._read(reading)
-            except trio.Cancelled:
-                raise
-            except BaseException as failure:  # noqa: BLE001 - it leaves the run when the run has ended
+            except BaseException as failure:
+                if holds_cancellation(failure):
+                    raise
                 self._cut.fail(failure)
         message = self._final(reading)
         if not reading.started:
@@ -224,7 +227,8 @@ class AgentLoop:
                 with self._cut.calls(stream.abort):
                     async for event in stream:
                         await reading.take(event)
-                    reading.final = await stream.result()
+                    reading.end(await stream.result())
+                entry.resume(self._cut.is_set())  # leaving the stream may take time, too
 
     def _final(self, reading: "_Reading") -> AssistantMessage:
         if reading.final is None or (
@@ -238,7 +242,7 @@ class AgentLoop:
         """The reply that says that the run was cut, with what had arrived."""
         self._said_cut = True
         if self._cut.failed_first and self._cut.failure is not None:
-            reason, text = StopReason.Error, str(self._cut.failure) or type(self._cut.failure).__name__
+            reason, text = StopReason.Error, explain(self._cut.failure)
         else:
             reason, text = StopReason.Aborted, ABORTED
         if partial is None:
@@ -252,21 +256,24 @@ class AgentLoop:
     async def _model_input(self) -> tuple[Context, SimpleStreamOptions]:
         config = self._config
         messages: Sequence[Message] = self._messages
-        if config.transform_context is not None:
-            messages = await config.transform_context(list(messages))
-        if config.convert_to_llm is not None:
-            messages = await config.convert_to_llm(list(messages))
-        else:
+        for name in ("transform_context", "convert_to_llm"):
+            if (hook := getattr(config, name)) is not None:
+                messages = check_messages(f"what {name} returned", await ask(name, hook, list(messages)))
+        if config.convert_to_llm is None:
             messages = [message for message in messages if is_llm_message(message)]
-        _check_iterable(messages)
-        context = Context(self._system_prompt, list(messages), self._toolbox.definitions)
+        # all of it is validated already, and a transcript is long: checking it again would cost more with every turn
+        context = Context.model_construct(
+            system_prompt=self._system_prompt, messages=list(messages), tools=self._toolbox.definitions
+        )
         return context, await self._call_options()
 
     async def _call_options(self) -> SimpleStreamOptions:
         config = self._config
         level = clamp_thinking_level(config.model, config.thinking_level)
         changes: dict[str, Any] = {"reasoning": None if level is ThinkingLevel.Off else level}
-        if config.get_api_key is not None and (key := await config.get_api_key(config.model.provider)):
+        if config.get_api_key is not None and (
+            key := await ask("get_api_key", config.get_api_key, config.model.provider)
+        ):
             changes["api_key"] = key
         return replace(config.options, **changes)
 
@@ -280,30 +287,22 @@ class AgentLoop:
     async def _poll(self, inbox: Inbox) -> None:
         if self._cut.is_set():
             return
-        with self._cut.scope():
-            try:  # what was taken is kept even if the run is cut meanwhile: it goes back in the end
-                self._pending.extend(await inbox.take())
-            except trio.Cancelled:
-                raise
-            except BaseException as failure:  # noqa: BLE001 - it leaves the run when the run has ended
-                self._cut.fail(failure)
+        attempt = await self._cut.attempt(inbox.take)
+        self._pending.extend(attempt.value or ())  # kept even if the run was cut meanwhile
+        if attempt.failure is not None and not attempt.was_cut:
+            self._cut.fail(attempt.failure)
 
-    async def _ask(self, hook: Callable[..., Awaitable[T]] | None, *args: Any) -> T | None:
-        """Await application code; if it raises, or the run is cut meanwhile, the run is over."""
+    async def _ask(self, name: str, *args: Any) -> Any:
+        """Ask a hook of the application, if there is one; if it raises, or the run is cut meanwhile, the run is over."""
+        hook = getattr(self._config, name)
         if hook is None:
             return None
-        answer: T | None = None
-        with self._cut.scope():
-            try:
-                answer = await hook(*args)
-            except trio.Cancelled:
-                raise
-            except BaseException as failure:
-                self._cut.fail(failure)
-                raise _CutError from failure
+        attempt = await self._cut.attempt(ask, name, hook, *args)
+        if attempt.failure is not None and not attempt.was_cut:
+            self._cut.fail(attempt.failure)
         if self._cut.is_set():
             raise _CutError
-        return answer
+        return attempt.value
 
     async def _emit(self, event: AgentEvent) -> None:
         if isinstance(event, MessageEnd):
@@ -333,6 +332,12 @@ class _Reading:
                 self._last = update = MessageUpdate(event)
                 await self._emit(update)
 
+    def end(self, message: object) -> None:
+        """The final message, which a stream of the application's own may get wrong."""
+        check_type("the result() of what stream_fn opened", message, AssistantMessage)
+        assert isinstance(message, AssistantMessage)  # noqa: S101 - just checked
+        self.final = message
+
     @property
     def partial(self) -> AssistantMessage | None:
         """What had arrived, as far as it was read."""
@@ -343,10 +348,3 @@ class _Reading:
                 return self._last.partial
             case MessageUpdate():
                 return self._last.message
-
-
-def _check_iterable(messages: object) -> None:
-    if isinstance(messages, str) or not isinstance(messages, Sequence):
-        raise InvalidOptionError(
-            f"convert_to_llm must return a sequence of messages, not {type(messages).__name__}"
-        )

@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 
 from runtime.errors import NothingToContinueError
 from runtime.nurseries import SingleVoiceNursery
+from runtime.values.checks import check_callable, check_messages, check_type
 from runtime.values.message import Message
 
 from .emitter import Emitter, Listener, Subscription
@@ -13,7 +14,7 @@ from .interruption import Interruption
 from .loop import AgentLoop
 from .mailbox import PolledInbox
 from .run import RUN_BUFFER, Run, RunEvents, ends_a_run
-from .settings import AgentLoopConfig, check_messages
+from .settings import AgentLoopConfig
 from .state import Transcript, asks_for_a_reply
 from .tool import AgentContext
 
@@ -26,8 +27,13 @@ async def run_agent_loop(
     Failures of the model are in the last reply. What ``emit`` or a hook raises is raised when the loop has ended.
     ``config.options.abort`` aborts it; a cancellation does too, and goes on when every start has had its end.
     """
+    check_callable("emit", emit)
     run = _new_run(context, config, emit)
-    await run.execute(check_messages("prompts", prompts), True, _nothing)
+    try:
+        await run.execute(check_messages("prompts", prompts), True, _nothing)
+    except BaseException:
+        run.abandon()
+        raise
     run.outcome()
     return run.loop.added
 
@@ -60,6 +66,9 @@ async def agent_loop(
         nursery.start_soon(run.execute, messages, True, _nothing)
         try:
             yield AgentLoopStream(run, feed)
+        except BaseException:
+            run.abandon()
+            raise
         finally:
             feed.leave()
             run.abort()
@@ -79,6 +88,8 @@ async def agent_loop_continue(
 def _new_run(
     context: AgentContext, config: AgentLoopConfig, emit: Listener | None, feed: EventFeed | None = None
 ) -> Run:
+    _check_context(context)
+    check_type("config", config, AgentLoopConfig)
     cut = Interruption()
     subscriptions: dict[Subscription, None] = {}
     if emit is not None:
@@ -89,13 +100,21 @@ def _new_run(
         context,
         emitter,
         cut,
-        steering=PolledInbox(config.get_steering_messages),
-        follow_up=PolledInbox(config.get_follow_up_messages),
+        steering=PolledInbox("get_steering_messages", config.get_steering_messages),
+        follow_up=PolledInbox("get_follow_up_messages", config.get_follow_up_messages),
     )
     return Run(1, loop, cut, emitter, config)
 
 
+def _check_context(context: object) -> None:
+    check_type("context", context, AgentContext)
+    assert isinstance(context, AgentContext)  # noqa: S101 - just checked
+    check_type("context.system_prompt", context.system_prompt, str | None)
+    check_messages("context.messages", context.messages)
+
+
 def _check_continuable(context: AgentContext) -> None:
+    _check_context(context)
     match asks_for_a_reply(context.messages):
         case None:
             raise NothingToContinueError("the context has no messages")

@@ -1,7 +1,7 @@
 """Messages on their way into a run, each with a receipt."""
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import groupby
@@ -11,9 +11,10 @@ from typing import Protocol
 import trio
 
 from runtime.errors import QueueFullError
+from runtime.values.checks import check_messages
 from runtime.values.message import Message
 
-from .hooks import MessageSource
+from .hooks import MessageSource, ask
 
 
 class QueueMode(StrEnum):
@@ -46,7 +47,7 @@ class Delivery:
         self._decided = trio.Event()
 
     async def wait(self) -> DeliveryStatus:
-        """Wait until it is delivered or returned."""
+        """Wait until it is delivered or returned; a tool or listener of the run that is to take it would wait for ever."""
         await self._decided.wait()
         return self.status
 
@@ -71,11 +72,11 @@ class Delivery:
 
 @dataclass(frozen=True, eq=False)
 class Envelope:
-    """A message for a run. One that was queued has a receipt, and an inbox to go back to; a prompt has neither."""
+    """A message for a run. One that was queued has a receipt, and a mailbox to go back to; a prompt has neither."""
 
     message: Message
     delivery: Delivery | None = None
-    origin: "Inbox | None" = None
+    origin: "Mailbox | None" = None
 
 
 class Inbox(Protocol):
@@ -83,9 +84,6 @@ class Inbox(Protocol):
 
     async def take(self) -> list[Envelope]:
         """What is to join now."""
-
-    def give_back(self, envelopes: Iterable[Envelope]) -> None:
-        """What could not join; it comes first next time."""
 
 
 def give_back(envelopes: Iterable[Envelope]) -> None:
@@ -117,6 +115,7 @@ class Mailbox:
         return delivery
 
     async def take(self) -> list[Envelope]:
+        """The same as ``take_nowait``, for a run."""
         return self.take_nowait()
 
     def take_nowait(self) -> list[Envelope]:
@@ -127,6 +126,7 @@ class Mailbox:
         ]
 
     def give_back(self, envelopes: Iterable[Envelope]) -> None:
+        """What could not join; it comes first next time."""
         self._front.extendleft(reversed(list(envelopes)))
         if self._closed:
             self.clear()
@@ -151,18 +151,14 @@ class Mailbox:
 
 
 class PolledInbox:
-    """An inbox over a function of the application."""
+    """An inbox over a function of the application. What it gave cannot go back: it joins the run in any case."""
 
-    def __init__(self, source: MessageSource | None) -> None:
+    def __init__(self, name: str, source: MessageSource | None) -> None:
+        self._name = name
         self._source = source
-        self._front: list[Envelope] = []
 
     async def take(self) -> list[Envelope]:
-        front, self._front = self._front, []
-        if front or self._source is None:
-            return front
-        messages: Sequence[Message] = await self._source()
-        return [Envelope(message, Delivery(message), self) for message in messages]
-
-    def give_back(self, envelopes: Iterable[Envelope]) -> None:
-        self._front[:0] = envelopes
+        if self._source is None:
+            return []
+        messages = check_messages(f"what {self._name} returned", await ask(self._name, self._source))
+        return [Envelope(message) for message in messages]

@@ -21,13 +21,17 @@ async def open_agent(model: Model | AgentOptions, **settings: Any) -> AsyncItera
     exception of the block leaves as itself and wins over the run's.
     """
     options = _options(model, settings)
-    async with SingleVoiceNursery() as nursery:
-        agent: Agent = Agent.make(options, nursery)
-        try:
-            yield agent
-        finally:
-            agent._close()  # noqa: SLF001
-    agent._end_feeds()  # noqa: SLF001
+    agent: Agent | None = None
+    try:
+        async with SingleVoiceNursery() as nursery:
+            agent = Agent.make(options, nursery)
+            try:
+                yield agent
+            finally:
+                agent._close()  # noqa: SLF001
+    finally:
+        if agent is not None:
+            agent._end_feeds()  # noqa: SLF001
 
 
 def _options(model: Model | AgentOptions, settings: dict[str, Any]) -> AgentOptions:

@@ -5,13 +5,13 @@ So the run always says how it ended; only its readers have a deadline then.
 """
 
 from collections.abc import Awaitable, Callable, Iterable
-from contextvars import ContextVar
 from typing import Self
 
 import trio
 
 from runtime import log
-from runtime.nurseries import SingleVoiceNursery
+from runtime.errors import AgentBusyError
+from runtime.nurseries import SingleVoiceNursery, holds_cancellation, when_set
 from runtime.values.message import AssistantMessage, Message
 
 from .emitter import Emitter
@@ -40,10 +40,12 @@ async def run_shielded(
     After ``grace`` seconds a warning names what still runs; it is waited for all the same.
     """
     done = trio.Event()
+    if abort is not None and abort.is_set():
+        cut.abort()
     async with SingleVoiceNursery() as nursery:
         nursery.start_soon(_warden, cut, done, grace, on_outer_cancel, resisting)
         if abort is not None:
-            nursery.start_soon(_watch, abort, cut)
+            nursery.start_soon(when_set, abort, cut.abort)
         with trio.CancelScope(shield=True):
             try:
                 await main()
@@ -81,11 +83,6 @@ def _warn(grace: float, resisting: Callable[[], str]) -> None:
     log.warn(f"aborted {grace} s ago, but still running: {still}", resisting=still, seconds=grace)
 
 
-async def _watch(abort: trio.Event, cut: Interruption) -> None:
-    await abort.wait()
-    cut.abort()
-
-
 class Run:
     """One run of an agent: its loop, its readers, and its outcome."""
 
@@ -99,6 +96,8 @@ class Run:
         self._emitter = emitter
         self._config = config
         self._failure_told = False
+        self._abandoned = False
+        self._task: trio.lowlevel.Task | None = None
 
     @property
     def reply(self) -> AssistantMessage | None:
@@ -112,8 +111,8 @@ class Run:
     async def execute(
         self, prompts: Iterable[Message | Envelope], poll_first: bool, finish: Callable[[], None]
     ) -> None:
-        """Run to the end and settle; what application code raised is kept for ``outcome``."""
-        token = _RUNS.set((*_RUNS.get(), self))
+        """Run to the end and settle; what went wrong is kept for ``outcome``, and raised by nothing else."""
+        self._task = trio.lowlevel.current_task()
         try:
             with self._cut.calls(self._emitter.hurry_feeds):
                 await run_shielded(
@@ -124,10 +123,16 @@ class Run:
                     on_outer_cancel=self._emitter.hurry_listeners,
                     resisting=self._resisting,
                 )
+        except BaseException as bug:
+            if holds_cancellation(bug):
+                raise
+            self._cut.fail(bug)
         finally:
-            _RUNS.reset(token)
+            self._task = None
             finish()
             self.settled.set()
+            if self._abandoned:
+                self._log_unheard_failure()
 
     def outcome(self) -> AssistantMessage:
         """The last reply; raises what application code raised."""
@@ -142,8 +147,13 @@ class Run:
         if not self._failure_told:
             self.outcome()
 
-    def log_unheard_failure(self) -> None:
-        """Log what nobody was there to catch."""
+    def abandon(self) -> None:
+        """Nobody waits for the outcome: what application code raised is logged."""
+        self._abandoned = True
+        if self.settled.is_set():
+            self._log_unheard_failure()
+
+    def _log_unheard_failure(self) -> None:
         if self._cut.failure is not None and not self._failure_told:
             self._failure_told = True
             log.error("application code failed in a run that nobody waits for", exc_info=self._cut.failure)
@@ -154,14 +164,19 @@ class Run:
 
     @property
     def is_mine(self) -> bool:
-        """Whether the present task belongs to this run: it must not wait for it."""
-        return self in _RUNS.get()
+        """Whether the present task is one of this run: it must not wait for it."""
+        task: trio.lowlevel.Task | None = trio.lowlevel.current_task()
+        while task is not None and task is not self._task:
+            task = task.parent_nursery.parent_task if task.parent_nursery else None
+        return task is not None
+
+    def refuse_own_tasks(self) -> None:
+        """Raise AgentBusyError where waiting for this run would last for ever."""
+        if self.is_mine:
+            raise AgentBusyError("a hook, a listener or a tool of a run cannot wait for that run to end")
 
     def __repr__(self) -> str:
         return f"<Run {self.number}, turn {self.loop.turn}, {len(self.loop.running)} tools running>"
-
-
-_RUNS: ContextVar[tuple[Run, ...]] = ContextVar("agentrio_runs", default=())
 
 
 class RunEvents:
@@ -179,8 +194,10 @@ class RunEvents:
 
     async def _end(self) -> Run:
         """Read what is left, and wait until the run has settled; raises what application code raised."""
-        async for _ in self._feed:
-            pass
+        self._run.refuse_own_tasks()
+        if not self._feed.was_left:
+            async for _ in self._feed:
+                pass
         await self._run.settled.wait()
         self._run.outcome()
         return self._run

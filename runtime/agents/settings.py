@@ -1,13 +1,13 @@
 """How an agent works: its model, its hooks and its limits. Frozen, checked when made."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
 from runtime.errors import InvalidOptionError
 from runtime.streams.call import stream_simple
-from runtime.values.message import AssistantMessage, CustomMessage, Message, ToolResultMessage, UserMessage
+from runtime.values.checks import check_at_least, check_callable, check_messages, check_type
+from runtime.values.message import Message
 from runtime.values.model import Model
 from runtime.values.options import SimpleStreamOptions
 from runtime.values.thinking import ThinkingLevel
@@ -59,19 +59,18 @@ class _LoopSettings:
     abort_grace: float = 5.0
 
     def __post_init__(self) -> None:
-        _check_type("model", self.model, Model)
-        _check_type("options", self.options, SimpleStreamOptions)
+        check_type("model", self.model, Model)
+        check_type("options", self.options, SimpleStreamOptions)
         self._convert("thinking_level", ThinkingLevel)
         self._convert("tool_execution", ToolExecutionMode)
-        _check_at_least("max_concurrent_tools", self.max_concurrent_tools, 1, whole=True, optional=True)
-        _check_at_least("max_turns", self.max_turns, 1, whole=True, optional=True)
-        _check_at_least("tool_timeout", self.tool_timeout, 0, optional=True)
-        _check_at_least("abort_grace", self.abort_grace, 0)
-        if not callable(self.stream_fn):
-            raise InvalidOptionError(f"stream_fn must be callable, not {type(self.stream_fn).__name__}")
+        check_at_least("max_concurrent_tools", self.max_concurrent_tools, 1, whole=True, optional=True)
+        check_at_least("max_turns", self.max_turns, 1, whole=True, optional=True)
+        check_at_least("tool_timeout", self.tool_timeout, 0, optional=True)
+        check_at_least("abort_grace", self.abort_grace, 0)
+        check_callable("stream_fn", self.stream_fn, "callable")
         for name in _HOOKS:
-            if (hook := getattr(self, name, None)) is not None and not callable(hook):
-                raise InvalidOptionError(f"{name} must be an async function, not {type(hook).__name__}")
+            if (hook := getattr(self, name, None)) is not None:
+                check_callable(name, hook)
 
     def _convert(self, name: str, kind: Any) -> None:
         try:
@@ -131,10 +130,10 @@ class AgentOptions(_LoopSettings):
     def __post_init__(self) -> None:
         super().__post_init__()
         for name, optional in (("name", False), ("system_prompt", True), ("session_id", True)):
-            _check_type(name, getattr(self, name), str if not optional else str | None)
+            check_type(name, getattr(self, name), str if not optional else str | None)
         self._convert("steering_mode", QueueMode)
         self._convert("follow_up_mode", QueueMode)
-        _check_at_least("max_queued", self.max_queued, 1, whole=True)
+        check_at_least("max_queued", self.max_queued, 1, whole=True)
         object.__setattr__(self, "tools", Toolbox(self.tools).tools)
         object.__setattr__(self, "messages", check_messages("messages", self.messages))
 
@@ -142,32 +141,3 @@ class AgentOptions(_LoopSettings):
 def loop_fields(options: AgentOptions) -> dict[str, Any]:
     """The part of an agent's description that its loop needs."""
     return {item.name: getattr(options, item.name) for item in fields(_LoopSettings)}
-
-
-def check_messages(name: str, messages: object) -> tuple[Message, ...]:
-    """Refuse what is no message, by its place."""
-    if isinstance(messages, str) or not isinstance(messages, Sequence):
-        raise InvalidOptionError(f"{name} must be a sequence of messages, not {type(messages).__name__}")
-    for index, message in enumerate(messages):
-        if not isinstance(message, UserMessage | AssistantMessage | ToolResultMessage | CustomMessage):
-            raise InvalidOptionError(f"{name}[{index}] must be a message, not {type(message).__name__}")
-    return tuple(messages)
-
-
-def _check_type(name: str, value: object, kind: Any) -> None:
-    if not isinstance(value, kind):
-        raise InvalidOptionError(
-            f"{name} must be {getattr(kind, '__name__', kind)}, not {type(value).__name__}"
-        )
-
-
-def _check_at_least(
-    name: str, value: object, least: float, *, whole: bool = False, optional: bool = False
-) -> None:
-    if value is None and optional:
-        return
-    kind = int if whole else (int, float)
-    if isinstance(value, bool) or not isinstance(value, kind) or math.isnan(value) or value < least:
-        raise InvalidOptionError(
-            f"{name} must be a {'whole ' if whole else ''}number of at least {least}, not {value!r}"
-        )

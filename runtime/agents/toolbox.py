@@ -6,7 +6,7 @@ from runtime.errors import InvalidOptionError, ToolNotFoundError
 from runtime.values.tool import Tool
 
 from .arguments import ArgumentValidator
-from .tool import AgentTool
+from .tool import AgentTool, ToolExecutionMode
 
 
 class Toolbox:
@@ -18,11 +18,14 @@ class Toolbox:
         self.tools = tuple(_checked(index, tool) for index, tool in enumerate(tools))
         self._by_name: dict[str, AgentTool] = {}
         self._validators: dict[str, ArgumentValidator] = {}
+        self._sequential: set[str] = set()
         for tool in self.tools:
             name = tool.definition.name
             if name in self._by_name:
                 raise InvalidOptionError(f"two tools are called {name!r}; rename or drop one")
             self._by_name[name] = tool
+            if tool.execution_mode == ToolExecutionMode.Sequential:
+                self._sequential.add(name)
             self._validators[name] = ArgumentValidator(tool.definition)
 
     @property
@@ -40,6 +43,10 @@ class Toolbox:
     def validator(self, name: str) -> ArgumentValidator:
         """What checks the arguments of that tool."""
         return self._validators[name]
+
+    def is_sequential(self, name: str) -> bool:
+        """Whether that tool wants no other beside it."""
+        return name in self._sequential
 
     def __iter__(self) -> Iterator[AgentTool]:
         return iter(self.tools)

@@ -2,9 +2,10 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from runtime.errors import InvalidOptionError, UnsupportedModelError
+from runtime.errors import UnsupportedModelError
+from runtime.values.checks import check_type
 from runtime.values.context import Context
 from runtime.values.message import AssistantMessage
 from runtime.values.model import Model
@@ -82,18 +83,11 @@ def language_api(model: Model) -> LanguageModelApi:
 def _prepare(
     model: object, context: object, options: _Options | None, kind: type[_Options]
 ) -> tuple[LanguageModelApi, _Options]:
-    _check("model", model, Model)
-    _check("context", context, Context)
-    _check("options", options, kind | None)
+    check_type("model", model, Model)
+    check_type("context", context, Context)
+    check_type("options", options, kind | None)
     assert isinstance(model, Model)  # noqa: S101 - just checked
     return language_api(model), kind() if options is None else options
-
-
-def _check(name: str, value: object, kind: Any) -> None:
-    if not isinstance(value, kind):
-        raise InvalidOptionError(
-            f"{name} must be {getattr(kind, '__name__', kind)}, not {type(value).__name__}"
-        )
 
 
 def _aborted(options: StreamOptions) -> bool:

@@ -11,7 +11,7 @@ from typing import Any, Self
 import trio
 
 from runtime.errors import AgentrioError, HookError, StreamClosedError
-from runtime.nurseries import SingleVoiceNursery
+from runtime.nurseries import SingleVoiceNursery, when_set
 from runtime.values.message import AssistantMessage, StopReason
 from runtime.values.model import Model
 
@@ -76,15 +76,20 @@ class MessageStream:
     async def _next_batch(self) -> AssistantMessageEvent:
         if self._last is not None or self._abandoned is not None:
             raise StopAsyncIteration
-        try:
-            batch = await self._channel.receive()
-        except trio.EndOfChannel:
-            raise self._take_crash() or StreamClosedError from None
+        batch = await self._receive()
+        if batch is None:  # raised out here, so that the crash keeps its own cause and context
+            raise self._take_crash() or StreamClosedError
         last = batch[-1]
         if isinstance(last, StreamDone | StreamError):
             self._last = last
         self._batch = iter(batch)
         return next(self._batch)
+
+    async def _receive(self) -> "Batch | None":
+        try:
+            return await self._channel.receive()
+        except trio.EndOfChannel:
+            return None
 
     async def result(self) -> AssistantMessage:
         """The final message, also after an error or an abort: look at ``stop_reason``.
@@ -163,7 +168,7 @@ async def open_message_stream(
                 produce = produce_nothing
                 stream.abort()
             else:
-                nursery.start_soon(_watch, abort, stream)
+                nursery.start_soon(when_set, abort, stream.abort)
         nursery.start_soon(stream._produce, produce, send)  # noqa: SLF001 - the stream's own half
         try:
             yield stream
@@ -178,11 +183,6 @@ async def open_message_stream(
 async def produce_nothing(writer: MessageWriter) -> None:
     """Write nothing: the producer of a call that was aborted beforehand, which ends at its first checkpoint."""
     await trio.lowlevel.checkpoint()
-
-
-async def _watch(abort: trio.Event, stream: MessageStream) -> None:
-    await abort.wait()
-    stream.abort()
 
 
 async def call_hook(name: str, hook: Callable[..., Awaitable[Any]], *args: Any) -> Any:

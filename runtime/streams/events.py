@@ -32,9 +32,11 @@ _INDEX = ("contentIndex", "content_index")
 _DELTA = ("delta", "delta")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, match_args=False)
 class _Snapshot(Event):
     """An event with a moment: the record that it belongs to, and how much of that had been written."""
+
+    __match_args__ = ()
 
     _record: "MessageRecord" = field(repr=False, compare=False)
     _moment: int = field(repr=False, compare=False)
@@ -45,7 +47,7 @@ class _Snapshot(Event):
         return self._record.message_at(self._moment)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, match_args=False)
 class StreamStart(_Snapshot):
     """The provider began to answer; nothing is in the message yet."""
 
@@ -53,26 +55,32 @@ class StreamStart(_Snapshot):
     wire: ClassVar = (_PARTIAL,)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, match_args=False)
 class _BlockEvent(_Snapshot):
+    __match_args__ = ("content_index",)
+
     content_index: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, match_args=False)
 class _DeltaEvent(_BlockEvent):
+    __match_args__ = ("content_index", "delta")
+
     delta: str
 
     wire: ClassVar = (_INDEX, _DELTA, _PARTIAL)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, match_args=False)
 class _ContentEvent(_BlockEvent):
+    __match_args__ = ("content_index", "content")
+
     content: str
 
     wire: ClassVar = (_INDEX, ("content", "content"), _PARTIAL)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, match_args=False)
 class TextStart(_BlockEvent):
     """A text block begins; ``partial`` shows its initial value, mostly ``""``."""
 
@@ -80,21 +88,21 @@ class TextStart(_BlockEvent):
     wire: ClassVar = (_INDEX, _PARTIAL)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, match_args=False)
 class TextDelta(_DeltaEvent):
     """More text."""
 
     type: ClassVar = "text_delta"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, match_args=False)
 class TextEnd(_ContentEvent):
     """A text block is complete: ``content`` is all of it."""
 
     type: ClassVar = "text_end"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, match_args=False)
 class ThinkingStart(_BlockEvent):
     """A thinking block begins."""
 
@@ -102,21 +110,21 @@ class ThinkingStart(_BlockEvent):
     wire: ClassVar = (_INDEX, _PARTIAL)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, match_args=False)
 class ThinkingDelta(_DeltaEvent):
     """More thinking."""
 
     type: ClassVar = "thinking_delta"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, match_args=False)
 class ThinkingEnd(_ContentEvent):
     """A thinking block is complete: ``content`` is all of it."""
 
     type: ClassVar = "thinking_end"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, match_args=False)
 class ToolCallStart(_BlockEvent):
     """A tool call begins; its name and id are in ``partial`` as far as they are known."""
 
@@ -124,16 +132,18 @@ class ToolCallStart(_BlockEvent):
     wire: ClassVar = (_INDEX, _PARTIAL)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, match_args=False)
 class ToolCallDelta(_DeltaEvent):
     """More of the JSON text of a call's arguments."""
 
     type: ClassVar = "toolcall_delta"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, match_args=False)
 class ToolCallEnd(_BlockEvent):
     """A tool call is complete."""
+
+    __match_args__ = ("content_index", "tool_call")
 
     tool_call: ToolCall
 
@@ -146,9 +156,11 @@ class ToolCallEnd(_BlockEvent):
         return self.tool_call.model_dump(mode="json", exclude={"type"})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, match_args=False)
 class StreamDone(Event):
     """The reply is complete: ``reason`` is Stop, Length or ToolUse."""
+
+    __match_args__ = ("reason", "message")
 
     reason: StopReason
     message: AssistantMessage
@@ -157,9 +169,11 @@ class StreamDone(Event):
     wire: ClassVar = (("reason", "reason"), ("message", "message"))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, match_args=False)
 class StreamError(Event):
     """The reply failed or was aborted (``reason``); ``error`` holds what had arrived, and why."""
+
+    __match_args__ = ("reason", "error")
 
     reason: StopReason
     error: AssistantMessage

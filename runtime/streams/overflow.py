@@ -14,9 +14,9 @@ def _pattern(text: str) -> re.Pattern[str]:
     return re.compile(text, re.IGNORECASE | re.ASCII)
 
 
-# Cerebras answers 400 or 413 and says nothing else: as other clients put it, and as ApiStatusError does, with or
-# without a remark in brackets behind it.
-_BARE_STATUS = r"4(?:00|13)\s{0,9}(?:status code)?\s{0,9}\(no body\)"
+# Cerebras answers 400 or 413 and says nothing else: as other clients put it (also behind the name of the API), and as
+# ApiStatusError does, with or without a remark in brackets behind it.
+_BARE_STATUS = r"(?:\w+ API error \(\d+\):\s{0,9})?4(?:00|13)\s{0,9}(?:status code)?\s{0,9}\(no body\)"
 _EMPTY_BODY = r"provider returned HTTP 4(?:00|13) [^:\n]{1,99}:\s{0,9}(?:\([^()\n]{0,999}\))?\s{0,9}\Z"
 
 _OVERFLOW = tuple(

@@ -73,6 +73,12 @@ async def opened(*steps, pace=None, recorder=None, check=True, **settings):
         faux.set_responses([])
 
 
+async def after(seconds, act):
+    """Do something later."""
+    await trio.sleep(seconds)
+    act()
+
+
 def tool_ends(recorder: EventRecorder) -> list[tuple[str, bool]]:
     return [
         (event.tool_name, event.is_error) for event in recorder.events if event.type == "tool_execution_end"

@@ -6,7 +6,7 @@ import threading
 import pytest
 import trio
 import trio.lowlevel
-from agent_doubles import Probe, calls, opened, result_texts, roles, says, sleeper, tool_ends
+from agent_doubles import Probe, after, calls, opened, result_texts, roles, says, sleeper, tool_ends
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from providers.faux import faux_assistant_message, faux_text, faux_tool_call, register_faux_provider
@@ -56,11 +56,6 @@ async def test_abort_cuts_running_tools_and_keeps_finished_ones(autojump_clock):
     assert recorder.types[-5:] == ["turn_start", "message_start", "message_end", "turn_end", "agent_end"]
 
 
-async def after(seconds, act):
-    await trio.sleep(seconds)
-    act()
-
-
 async def test_calls_that_had_not_started_are_answered_too(autojump_clock):
     """In a sequential batch the rest gets start, end and the same result."""
     endless = Probe("endless", stays_for_ever)
@@ -106,6 +101,7 @@ async def test_a_tool_with_a_nursery_that_fails_while_it_is_cut(autojump_clock):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(breaks)
             nursery.start_soon(breaks)
+            nursery.start_soon(trio.sleep_forever)
 
     async with opened(calls("nests"), tools=[Probe("nests", nests)]) as (agent, _, _faux):
         async with trio.open_nursery() as nursery:

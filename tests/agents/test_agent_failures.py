@@ -120,7 +120,7 @@ async def test_keyboard_interrupt_in_a_tool_leaves_prompt():
     async with opened(calls("a"), tools=[Probe("a", interrupted)]) as (agent, _, _faux):
         with pytest.raises(KeyboardInterrupt):
             await agent.prompt("hi")
-    assert result_texts(agent) == ["Operation aborted"]
+    assert result_texts(agent) == ["KeyboardInterrupt"]
     assert agent.state.messages[-1].stop_reason is StopReason.Error
 
 

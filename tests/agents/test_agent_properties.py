@@ -20,7 +20,7 @@ from runtime.agents.tool import AgentToolResult
 from runtime.testing.invariants import EventRecorder, assert_event_grammar, assert_transcript_valid
 from runtime.values.message import StopReason
 
-TOOLS = ("quick", "slow", "broken", "stubborn", "chatty", "nothing")
+TOOLS = ("quick", "slow", "broken", "stubborn", "chatty", "nested", "nothing")
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,16 @@ def tools(alive):
         for number in range(40):
             await call.update(str(number))
 
-    return [Probe(work.__name__, work) for work in (quick, slow, broken, stubborn, chatty)]
+    async def nested(call):
+        alive.add(call.id)
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(trio.sleep, 2)
+                nursery.start_soon(trio.sleep, 1)
+        finally:
+            alive.discard(call.id)
+
+    return [Probe(work.__name__, work) for work in (quick, slow, broken, stubborn, chatty, nested)]
 
 
 async def play(plan: Plan, recorder: EventRecorder, alive: set[str]):

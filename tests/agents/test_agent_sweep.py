@@ -48,7 +48,8 @@ def tools_of(left: Left) -> list[Probe]:
             await call.update("half")
             if call.id == "c1":
                 left.deliveries.append(left.agent.steer("look here"))
-            await trio.sleep(1)
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(trio.sleep, 1)
             return AgentToolResult.text("done")
         finally:
             left.alive.discard(call.id)
