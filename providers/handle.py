@@ -1,7 +1,7 @@
 """Handles: configured ways to a provider, which make models."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Never
 
 from runtime.errors import InvalidOptionError, UnsupportedModelError
@@ -26,7 +26,16 @@ class ProviderHandle:
     and its like make one.
     """
 
-    __slots__ = ("_access", "_base_url", "_bindings", "_capabilities", "_compat", "_headers", "_id")
+    __slots__ = (
+        "_access",
+        "_base_url",
+        "_bindings",
+        "_capabilities",
+        "_compat",
+        "_headers",
+        "_id",
+        "_presets",
+    )
 
     def __init__(
         self,
@@ -37,8 +46,12 @@ class ProviderHandle:
         *,
         compat: ModelCompat | Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
+        presets: Callable[[str], ModelCompat] | None = None,
     ) -> None:
-        """``compat`` and ``headers`` are what every model of this handle declares; the headers of ``access`` stay out of models."""
+        """``compat`` and ``headers`` are what every model of this handle declares; the headers of ``access`` stay out of models.
+
+        ``presets`` says what is known of a model by its id; ``compat`` is laid over that.
+        """
         _check_text("provider_id", provider_id)
         _check_url(base_url)
         check_headers(headers or {})
@@ -47,6 +60,7 @@ class ProviderHandle:
         self._access = access
         self._bindings = bindings
         self._compat = ModelCompat().overlaid(compat)
+        self._presets = presets
         self._headers = dict(headers or {})
         self._capabilities = Capabilities(
             bindings.language is not None, bindings.images is not None, bindings.embeddings is not None
@@ -97,6 +111,7 @@ class ProviderHandle:
         check_headers(headers or {})
         if base_url is not None:
             _check_url(base_url)
+        known = self._presets(id) if self._presets is not None else ModelCompat()
         model = Model.model_validate(
             {
                 "id": id,
@@ -112,7 +127,7 @@ class ProviderHandle:
                 "context_window": context_window,
                 "max_tokens": max_tokens,
                 "headers": {**self._headers, **(headers or {})},
-                "compat": self._compat.overlaid(compat),
+                "compat": known.overlaid(self._compat).overlaid(compat),
             }
         )
         return model.bound(self._bindings)

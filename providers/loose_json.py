@@ -1,7 +1,6 @@
 """JSON as servers really send it: read loosely where that is harmless, and looked into without trust."""
 
 import json
-from collections.abc import Mapping
 from typing import Any
 
 from pydantic_core import from_json
@@ -26,7 +25,7 @@ def read_event_json(data: bytes) -> Any:
 def text_at(value: Any, *path: str) -> str:
     """The string at a path of keys; empty if there is something else, or nothing."""
     for name in path:
-        value = value.get(name) if isinstance(value, Mapping) else None
+        value = value.get(name) if isinstance(value, dict) else None
     return value if isinstance(value, str) else ""
 
 

@@ -8,6 +8,7 @@ import pytest
 
 import providers
 import runtime
+import runtime.testing
 import tools
 
 RUNTIME = """
@@ -30,9 +31,14 @@ open_message_stream parse_json_with_repair parse_message parse_partial_json run_
 stream_simple transform_messages user validate_tool_arguments validate_tool_call with_diagnostic
 """
 PROVIDERS = """
-Access Call ChatApi ChatWire Decoder OpenAICompletionsOptions PoolStatistics ProviderHandle SseEvent complete_openai_completions
-complete_simple_openai_completions faux get_env_api_key limit_requests openai pool_statistics stream_openai_completions
-stream_simple_openai_completions
+Access AnthropicOptions Call ChatApi ChatWire Decoder OpenAICompletionsOptions OpenAIResponsesOptions PoolStatistics ProviderHandle SseEvent
+complete_openai_completions complete_openai_responses complete_simple_openai_completions complete_simple_openai_responses faux
+get_env_api_key limit_requests openai pool_statistics stream_openai_completions stream_openai_responses
+stream_simple_openai_completions stream_simple_openai_responses anthropic complete_anthropic complete_simple_anthropic stream_anthropic
+stream_simple_anthropic
+"""
+TESTING = """
+Cutter EventRecorder SweepReport assert_event_grammar assert_stream_grammar assert_transcript_valid cancel_everywhere run_cut
 """
 TOOLS = """
 FunctionTool ToolOptions result_of tool
@@ -48,7 +54,10 @@ def exported(module: ModuleType) -> set[str]:
     return set(names)
 
 
-@pytest.mark.parametrize(("module", "names"), [(runtime, RUNTIME), (providers, PROVIDERS), (tools, TOOLS)])
+@pytest.mark.parametrize(
+    ("module", "names"),
+    [(runtime, RUNTIME), (runtime.testing, TESTING), (providers, PROVIDERS), (tools, TOOLS)],
+)
 def test_the_exported_names_are_these(module, names):
     """A name that comes or goes is a decision."""
     assert exported(module) == set(names.split())
@@ -57,7 +66,7 @@ def test_the_exported_names_are_these(module, names):
 def public_things() -> list[tuple[str, object]]:
     """Every exported class and function, and the public methods of the classes."""
     things = []
-    for module in (runtime, providers, tools):
+    for module in (runtime, runtime.testing, providers, tools):
         for name in sorted(exported(module)):
             thing = getattr(module, name)
             if inspect.isclass(thing) or inspect.isfunction(thing):

@@ -4,21 +4,19 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 
 from providers.chat import open_full, open_simple, retyped
-from runtime import log
 from runtime.streams.assembler import MessageAssembler
 from runtime.streams.channel import MessageStream
 from runtime.values.context import Context
 from runtime.values.limits import simple_max_tokens
 from runtime.values.message import AssistantMessage
-from runtime.values.model import Model, clamp_thinking_level
+from runtime.values.model import Model
 from runtime.values.options import SimpleStreamOptions, StreamOptions
-from runtime.values.thinking import ThinkingLevel
 
 from .completions_compat import completions_compat
 from .completions_decode import CompletionsDecoder
 from .completions_payload import CompletionsCall, Payload, completions_headers, completions_payload
 from .grammar import grammar_properties
-from .options import OpenAICompletionsOptions, completions_options
+from .options import OpenAICompletionsOptions, clamped_level, completions_options
 
 OPENAI_COMPLETIONS = "openai-completions"
 
@@ -63,17 +61,6 @@ class CompletionsWire:
 
 
 COMPLETIONS = CompletionsWire()
-
-
-def clamped_level(model: Model, level: ThinkingLevel | None) -> ThinkingLevel | None:
-    """The nearest level that the model takes; None for off. Warns when a model that does not reason is asked to."""
-    if level is None or level is ThinkingLevel.Off:
-        return None
-    clamped = clamp_thinking_level(model, level)
-    if clamped is not ThinkingLevel.Off:
-        return clamped
-    log.warn("thinking level ignored", model=model.id, provider=model.provider, thinking_level=level.value)
-    return None
 
 
 def stream_openai_completions(

@@ -8,8 +8,9 @@ of its id, else (if it has none) to the latest call; unless it plainly opens ano
 from collections.abc import Mapping
 from typing import Any
 
+from providers.loose_json import rewritten_json, text_at, whole_number
 from runtime.streams.assembler import MessageAssembler
-from runtime.values.text import clean_json, compact_json, parse_json
+from runtime.values.text import parse_json
 
 from .grammar import DEFAULT_PROPERTY, GrammarInput
 
@@ -87,15 +88,15 @@ class ToolCalls:
     def _unusual(self, call: _Call, arguments: Any, entry: dict[str, Any]) -> str:
         """A piece of custom input, or arguments that came as an object; that can only be all of them."""
         if call.custom is not None:
-            return call.custom.append(_text(entry, "custom", "input"))
+            return call.custom.append(text_at(entry, "custom", "input"))
         if not isinstance(arguments, dict) or not arguments or call.tail:
             return ""
         return _as_json(arguments) or ""
 
     def _identified(self, entry: dict[str, Any]) -> _Call:
         """The call of a piece that says more about it than the index of one that is known."""
-        index, call_id = _index(entry.get("index")), _text(entry, "id")
-        name = _text(entry, "function", "name") or _text(entry, "custom", "name")
+        index, call_id = whole_number(entry.get("index")), text_at(entry, "id")
+        name = text_at(entry, "function", "name") or text_at(entry, "custom", "name")
         call = self._found(index, call_id)
         if call is None or (name and call.name and self._opens_another(call, index, call_id, entry)):
             call = self._open(index, call_id, name)
@@ -127,7 +128,7 @@ class ToolCalls:
         if index is not None and call.index is not None and index != call.index:
             return True
         other_id = self._by_id.get(call_id) is not call
-        other_name = (_text(entry, "function", "name") or _text(entry, "custom", "name")) != call.name
+        other_name = (text_at(entry, "function", "name") or text_at(entry, "custom", "name")) != call.name
         if other_name and other_id and call_id:
             return True
         return (other_name or (other_id and _begins_object(entry))) and self._is_complete(call)
@@ -155,27 +156,14 @@ class ToolCalls:
             self._assembler.tool_call_update(call.block, id=call.id, name=call.name)
 
 
-def _index(value: Any) -> int | None:
-    if type(value) is float and value.is_integer():
-        return int(value)
-    return value if type(value) is int else None
-
-
 def _begins_object(entry: dict[str, Any]) -> bool:
     function = entry.get("function")
     arguments = function.get("arguments") if isinstance(function, dict) else None
     return isinstance(arguments, dict) or (isinstance(arguments, str) and arguments.lstrip().startswith("{"))
 
 
-def _text(entry: dict[str, Any], *path: str) -> str:
-    value: Any = entry
-    for name in path:
-        value = value.get(name) if isinstance(value, dict) else None
-    return value if isinstance(value, str) else ""
-
-
 def _as_json(value: Any) -> str | None:
     try:
-        return compact_json(clean_json(value))
+        return rewritten_json(value)
     except ValueError:
         return None

@@ -3,12 +3,10 @@
 Text, thinking and calls may interleave; each text and each call is one block, open until the stream ends. Refusals are text.
 """
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic_core import from_json
-
+from providers.loose_json import read_event_json
 from providers.sse import SseEvent
 from runtime.errors import ProviderError
 from runtime.streams.assembler import MessageAssembler
@@ -59,7 +57,7 @@ class CompletionsDecoder:
         Raises ProviderError for a failure that the server reports, ValueError for what is no JSON.
         """
         try:
-            chunk = from_json(event.data, allow_inf_nan=False)
+            chunk = read_event_json(event.data)
         except ValueError as error:
             chunk = self._odd(event, error)
         if type(chunk) is not dict:
@@ -84,17 +82,14 @@ class CompletionsDecoder:
             raise ProviderError(f"Provider finish_reason: {reason}")
 
     def _odd(self, event: SseEvent, error: ValueError) -> Any:
-        """The mark of the end, nothing, or JSON with halves of surrogate pairs, which the strict parser refuses."""
+        """The mark of the end, nothing, or an error in plain words."""
         data = event.data.strip()
         if data in (b"", b"[DONE]"):
             self.finished = self.finished or bool(data)
             return None
-        try:
-            return json.loads(data, parse_constant=_refuse)
-        except (ValueError, RecursionError):
-            if event.event == "error":
-                return data.decode()
-            raise error from None
+        if event.event == "error":
+            return data.decode()
+        raise error
 
     def _take(self, chunk: dict[str, Any]) -> None:
         if self._response_id is None or self._response_model is None:
@@ -219,7 +214,3 @@ def _joined(parts: Any) -> str:
         if isinstance(part, dict)
     )
     return "".join(text for text in texts if isinstance(text, str))
-
-
-def _refuse(constant: str) -> None:
-    raise ValueError(constant)

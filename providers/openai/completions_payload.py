@@ -3,8 +3,6 @@
 from typing import Any
 
 from providers.chat import Call
-from providers.copilot_headers import COPILOT, copilot_headers
-from providers.headers import merge_headers
 from runtime.values.options import CacheRetention
 
 from .completions_cache import mark_cache
@@ -14,6 +12,7 @@ from .completions_reasoning import reasoning_fields
 from .completions_tools import wire_tools
 from .grammar import grammar_properties
 from .options import OpenAICompletionsOptions
+from .request_headers import request_headers
 from .session import affinity_headers, prompt_cache_key
 
 CompletionsCall = Call[OpenAICompletionsOptions]
@@ -51,18 +50,11 @@ def completions_payload(call: CompletionsCall) -> Payload:
 
 
 def completions_headers(call: CompletionsCall) -> dict[str, str]:
-    """The headers of a request; what is nearer to the call replaces what is further."""
-    model, options = call.model, call.options
-    compat = completions_compat(model)
+    """The headers of a request."""
+    options, compat = call.options, completions_compat(call.model)
     affine = options.session_id and compat.send_session_affinity_headers and _retention(options) != "none"
-    return {"content-type": "application/json"} | merge_headers(
-        {"authorization": f"Bearer {call.api_key}"} if call.api_key else {},
-        call.access.headers,
-        model.headers,
-        copilot_headers(call.context) if model.provider == COPILOT else {},
-        affinity_headers(options.session_id or "", compat.session_affinity_format) if affine else {},
-        options.headers,
-    )
+    names = compat.session_affinity_format
+    return request_headers(call, affinity_headers(options.session_id or "", names) if affine else {})
 
 
 def _retention(options: OpenAICompletionsOptions) -> CacheRetention:

@@ -3,13 +3,13 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from runtime.errors import ToolDefinitionError
 from runtime.values.context import Context
 from runtime.values.message import AssistantMessage, Message, ToolResultMessage
-from runtime.values.tool import JsonSchemaSampling, Tool
+from runtime.values.tool import Tool
 
 from .completions_compat import CompletionsCompat
 from .grammar import grammar_format
+from .strict_tools import strict_field
 
 
 def wire_tools(context: Context, compat: CompletionsCompat, grammar: Mapping[str, str]) -> list[Any] | None:
@@ -24,14 +24,8 @@ def wire_tool(tool: Tool, compat: CompletionsCompat, grammar: Mapping[str, str])
     if tool.name in grammar:
         custom = {"name": tool.name, "description": tool.description, "format": grammar_format(tool)}
         return {"type": "custom", "custom": custom}
-    function = {"name": tool.name, "description": tool.description, "parameters": tool.parameters}
-    strict = isinstance(tool.constrained_sampling, JsonSchemaSampling)
-    if compat.supports_strict_mode:
-        function["strict"] = strict
-    elif strict and tool.constrained_sampling == JsonSchemaSampling("require"):
-        raise ToolDefinitionError(
-            f'Tool "{tool.name}" requires JSON-schema constrained sampling, but strict tools are unsupported.'
-        )
+    strict = strict_field(tool, supported=compat.supports_strict_mode)
+    function = {"name": tool.name, "description": tool.description, "parameters": tool.parameters, **strict}
     return {"type": "function", "function": function}
 
 

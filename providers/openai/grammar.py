@@ -5,7 +5,7 @@ from typing import Any
 
 from runtime.errors import InvalidOptionError, InvalidResponseError, ToolDefinitionError
 from runtime.values.content import ToolCall
-from runtime.values.text import compact_json
+from runtime.values.text import clean_text, compact_json
 from runtime.values.tool import GrammarSampling, GrammarVariants, Tool
 
 DEFAULT_PROPERTY = "input"
@@ -61,11 +61,11 @@ class GrammarInput:
     def close(self, final: str | None = None) -> str:
         """The input is complete, and ``final`` all of it if the wire repeats it; returns the rest of the JSON."""
         if self._final is not None:
-            if final is not None and final != self._final:
+            if final is not None and clean_text(final) != self._final:
                 raise self._changed("after it was closed")
             return ""
-        streamed = "".join(self._pieces)
-        whole = streamed if final is None else final
+        streamed = clean_text("".join(self._pieces))
+        whole = streamed if final is None else clean_text(final)
         if not whole.startswith(streamed):
             raise self._changed("non-monotonically")
         self._final = whole

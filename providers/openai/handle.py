@@ -6,15 +6,22 @@ from typing import TYPE_CHECKING, Any
 from providers.access import Access
 from providers.chat import ChatApi
 from providers.handle import ProviderHandle
+from providers.keys import DEFAULT_BASE_URLS, get_env_api_key
+from runtime.errors import MissingApiKeyError
 from runtime.values.compat import ModelCompat
 from runtime.values.model import Bindings
+from runtime.values.secret import Secret
 
 from .completions import COMPLETIONS
+from .responses import RESPONSES
+from .responses_compat import openai_presets
 
 if TYPE_CHECKING:
     import httpx
 
 OLLAMA_BASE_URL = "http://localhost:11434/v1"
+OPENAI = "openai"
+OPENAI_BASE_URL = DEFAULT_BASE_URLS[OPENAI]
 
 
 def chat_completions(
@@ -43,3 +50,38 @@ def chat_completions(
     return ProviderHandle(
         provider_id, base_url, access, Bindings(language=ChatApi(COMPLETIONS, access)), compat=compat
     )
+
+
+def responses(
+    api_key: str | None = None,
+    *,
+    base_url: str = OPENAI_BASE_URL,
+    provider_id: str = OPENAI,
+    headers: Mapping[str, str] | None = None,
+    env: Mapping[str, str] | None = None,
+    compat: ModelCompat | Mapping[str, Any] | None = None,
+    http_client: "httpx.AsyncClient | None" = None,
+) -> ProviderHandle:
+    """A handle for OpenAI's Responses API, at OpenAI or at an endpoint that speaks it.
+
+    At OpenAI itself the key may come from ``env`` or the environment, and a call without one raises MissingApiKeyError;
+    elsewhere requests without a key carry none. ``headers``, ``compat`` and ``http_client`` are as for ``chat_completions``;
+    ``compat`` is laid over what is known of OpenAI's models by their ids.
+    """
+    access = Access(api_key, env or {}, headers or {}, http_client)
+    return ProviderHandle(
+        provider_id,
+        base_url,
+        access,
+        Bindings(language=ChatApi(RESPONSES, access)),
+        compat=compat,
+        presets=lambda model_id: openai_presets(provider_id, model_id),
+    )
+
+
+def from_env() -> ProviderHandle:
+    """A handle for OpenAI's Responses API with the key of ``OPENAI_API_KEY``; raises MissingApiKeyError without one."""
+    api_key = Secret.or_none(get_env_api_key(OPENAI))
+    if api_key is None:
+        raise MissingApiKeyError(OPENAI, "set OPENAI_API_KEY")
+    return responses(api_key)

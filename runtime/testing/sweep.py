@@ -72,22 +72,37 @@ def cancel_everywhere(
 ) -> SweepReport[T]:
     """Run a scenario, then once more for each kind of cut and each of its steps, cut exactly there.
 
+    The scenario gets a Cutter, arms it with what can be cut, and returns what ``check`` is to look at. The check runs after
+    the run without a cut, too. A failure is raised with a note that names kind and step; ``run_cut`` repeats it alone.
+    ValueError if nothing was armed, or if a kind still has steps after ``at_most`` cuts.
+
     ``clock`` makes a clock for each run; one that makes None is for scenarios with sockets, threads or processes, whose
-    deadlines a jumping clock would pass at once. The scenario gets a Cutter, arms it with what can be cut, and returns what the check is to look at. The check runs
-    after the run without a cut, too. A failure is raised with a note that names kind and step; ``run_cut`` repeats it alone.
+    deadlines a jumping clock would pass at once.
     """
     uncut, cutter = run_cut(scenario, None, 0, clock=clock)
     check(uncut)
+    if not cutter.kinds:
+        raise ValueError("the scenario armed nothing: call cutter.arm(name=function, ...) in it")
     report = SweepReport(uncut)
     for kind in cutter.kinds:
-        for step in range(1, at_most):
-            with _noted(f"cut by {kind!r} at step {step}"):
-                result, cutter = run_cut(scenario, kind, step, clock=clock)
-                check(result)
-            if not cutter.reached:
-                break
-            report.cuts[kind] = step
+        report.cuts[kind] = _sweep(scenario, check, kind, clock, at_most)
     return report
+
+
+def _sweep(
+    scenario: Callable[[Cutter], Awaitable[T]],
+    check: Callable[[T], Any],
+    kind: str,
+    clock: Callable[[], trio.abc.Clock | None],
+    at_most: int,
+) -> int:
+    for step in range(1, at_most + 2):
+        with _noted(f"cut by {kind!r} at step {step}"):
+            result, cutter = run_cut(scenario, kind, step, clock=clock)
+            check(result)
+        if not cutter.reached:
+            return step - 1
+    raise ValueError(f"the scenario is longer than {at_most} steps; shorten it, or raise at_most")
 
 
 def run_cut(

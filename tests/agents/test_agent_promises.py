@@ -1,6 +1,7 @@
 """Promises that are easy to break: nurseries inside of what is cut, readers that stay behind, exceptions that nobody hears."""
 
 import logging
+import time
 
 import pytest
 import trio
@@ -13,8 +14,10 @@ from runtime.agents.opening import open_agent
 from runtime.agents.settings import AgentLoopConfig
 from runtime.agents.tool import AgentContext, AgentToolResult
 from runtime.errors import AgentBusyError, InvalidOptionError
+from runtime.streams.channel import open_message_stream
 from runtime.testing.invariants import EventRecorder, assert_event_grammar
 from runtime.values.message import StopReason, user
+from runtime.values.model import Model
 from runtime.values.options import SimpleStreamOptions
 
 
@@ -475,19 +478,34 @@ async def test_a_feed_has_a_bounded_buffer(size):
                 pass
 
 
+def calling(turns):
+    """A model that calls a tool so many times, and costs the same however long the context is."""
+
+    def stream_fn(model, context, options):
+        nonlocal turns
+        turns -= 1
+
+        async def produce(writer):
+            writer.assembler.start()
+            if turns >= 0:
+                writer.assembler.tool_call_end(writer.assembler.tool_call_start(f"c{turns}", "a"))
+            writer.assembler.done(StopReason.ToolUse if turns >= 0 else StopReason.Stop)
+
+        return open_message_stream(model, produce)
+
+    return stream_fn
+
+
+async def cost_of(turns):
+    begin = time.perf_counter()
+    async with open_agent(Model("m"), tools=[Probe("a")], stream_fn=calling(turns)) as agent:
+        await agent.prompt("hi")
+    assert len(agent.state.messages) == 2 * turns + 2
+    return time.perf_counter() - begin
+
+
 async def test_turns_cost_the_same_late_in_a_run():
-    """A run of many turns is not quadratic in what it does per turn."""
-    import time
-
-    async def cost(turns):
-        begin = time.perf_counter()
-        async with opened(*[calls("a")] * turns, says("ok"), tools=[Probe("a")], check=False) as (
-            agent,
-            _,
-            _faux,
-        ):
-            await agent.prompt("hi")
-        return time.perf_counter() - begin
-
-    await cost(50)
-    assert await cost(600) < 12 * min([await cost(100), await cost(100)])
+    """Ten times the turns take about ten times the time."""
+    await cost_of(50)
+    small = min([await cost_of(150), await cost_of(150), await cost_of(150)])
+    assert await cost_of(1500) < 16 * small

@@ -25,7 +25,14 @@ def call(index, call_id):
 
 
 DONE = "data: [DONE]\n\n"
-TOOL_TURN = [event({"content": "Let me "}), event({"content": "see."}), call(0, "c0"), call(1, "c1"), event({}, "tool_calls"), DONE]
+TOOL_TURN = [
+    event({"content": "Let me "}),
+    event({"content": "see."}),
+    call(0, "c0"),
+    call(1, "c1"),
+    event({}, "tool_calls"),
+    DONE,
+]
 TEXT_TURN = [event({"content": "All "}), event({"content": "done."}), event({}, "stop"), DONE]
 
 
@@ -68,19 +75,29 @@ class Left:
 async def conversation(cutter):
     """Prompt, two parallel tools, reply; then a second prompt proves that the agent still works."""
     left = Left()
-    async with serve(sse(*TOOL_TURN), sse(*TEXT_TURN), sse(*TEXT_TURN), sse(*TEXT_TURN), repeat=True) as server:
+    async with serve(
+        sse(*TOOL_TURN), sse(*TEXT_TURN), sse(*TEXT_TURN), sse(*TEXT_TURN), repeat=True
+    ) as server:
         with trio.CancelScope() as outside:
             async with open_agent(model_at(server), tools=[Work(left.alive)]) as agent:
                 left.agent = agent
                 agent.subscribe(left.recorder)
                 with trio.CancelScope() as caller:
-                    cutter.arm(abort=agent.abort, caller=caller.cancel, nursery=outside.cancel, lost=lambda: lose(server))
+                    cutter.arm(
+                        abort=agent.abort,
+                        caller=caller.cancel,
+                        nursery=outside.cancel,
+                        lost=lambda: lose(server),
+                    )
                     await agent.prompt("hi")
                 cutter.disarm()
                 left.was_cut = cutter.reached
                 assert not agent.state.is_streaming
                 if not outside.cancel_called:
-                    assert (await agent.prompt("still there?")).stop_reason in (StopReason.Stop, StopReason.ToolUse)
+                    assert (await agent.prompt("still there?")).stop_reason in (
+                        StopReason.Stop,
+                        StopReason.ToolUse,
+                    )
         with trio.fail_after(5):
             for wire in server.wires:
                 if wire.busy:
@@ -129,7 +146,10 @@ async def test_one_handle_serves_many_runs_and_threads():
 @pytest.mark.parametrize("wanted", ["language_models", "image_models"])
 def test_a_provider_is_chosen_by_what_it_can_do(wanted):
     """Handles are values behind one protocol, whatever made them."""
-    handles: list[Provider] = [openai.chat_completions(provider_id="one"), faux.register_faux_provider(provider="two")]
+    handles: list[Provider] = [
+        openai.chat_completions(provider_id="one"),
+        faux.register_faux_provider(provider="two"),
+    ]
     able = [handle.id for handle in handles if getattr(handle.capabilities, wanted)]
     assert able == (["one", "two"] if wanted == "language_models" else [])
     assert all(isinstance(handle, Provider) for handle in handles)

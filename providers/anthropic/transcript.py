@@ -1,0 +1,166 @@
+"""A transcript on the Messages wire.
+
+What a message becomes depends on itself and on what stands before it, so a longer transcript begins with the same bytes.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import groupby
+from typing import Any
+
+from runtime.streams.handoff import LanguageMessage
+from runtime.values.content import ImageContent, TextContent, ThinkingContent, ToolCall
+from runtime.values.message import AssistantMessage, ToolResultMessage, UserMessage
+
+from .compat import MessagesCompat
+from .identity import ToolNames
+from .signatures import CALL_FIELDS, CITATIONS, read_fields
+
+WireMessage = dict[str, Any]
+WireBlock = dict[str, Any]
+
+ONLY_IMAGE = "(see attached image)"
+
+
+def wire_messages(
+    transcript: Sequence[LanguageMessage],
+    loaded_by: Mapping[int, Sequence[str]],
+    names: ToolNames,
+    compat: MessagesCompat,
+) -> list[WireMessage]:
+    """The ``messages`` of a request. A run of tool results is one message; what is empty is left out."""
+    wire: list[WireMessage] = []
+    for is_results, run in groupby(
+        enumerate(transcript), lambda item: isinstance(item[1], ToolResultMessage)
+    ):
+        if is_results:
+            wire.append(
+                _results(
+                    (message, loaded_by.get(place, ()))
+                    for place, message in run
+                    if isinstance(message, ToolResultMessage)
+                )
+            )
+        else:
+            wire.extend(
+                {"role": message.role, "content": content}
+                for _, message in run
+                if (content := _content(message, names, compat))
+            )
+    return wire
+
+
+def _content(
+    message: LanguageMessage, names: ToolNames, compat: MessagesCompat
+) -> str | list[WireBlock] | None:
+    if isinstance(message, UserMessage):
+        if isinstance(message.content, str):
+            return message.content if message.content.strip() else None
+        return list(_user_blocks(message.content))
+    assert isinstance(message, AssistantMessage)  # noqa: S101 - results are written elsewhere
+    return list(_reply_blocks(message, names, compat))
+
+
+def _user_blocks(blocks: Iterable[TextContent | ImageContent]) -> Iterator[WireBlock]:
+    for block in blocks:
+        if isinstance(block, ImageContent):
+            source = {"type": "base64", "media_type": block.mime_type, "data": block.data}
+            yield {"type": "image", "source": source}
+        elif block.text.strip():
+            yield _text(block.text)
+
+
+def _text(text: str) -> WireBlock:
+    return {"type": "text", "text": text}
+
+
+# Replies
+
+
+def _reply_blocks(message: AssistantMessage, names: ToolNames, compat: MessagesCompat) -> Iterator[WireBlock]:
+    """The blocks of an earlier reply, with the provider's own ones where they stood."""
+    own = [item for item in message.provider_items if _is_block(item)]
+    for place, block in enumerate(message.content):
+        yield from (item["item"] for item in own if item["index"] == place)
+        wire = _reply_block(block, names, compat)
+        if wire is not None:
+            yield wire
+    yield from (item["item"] for item in own if item["index"] >= len(message.content))
+
+
+def _is_block(item: Any) -> bool:
+    match item:
+        case {"index": int(index), "item": {"type": str()}}:
+            return index >= 0
+    return False
+
+
+def _reply_block(
+    block: TextContent | ThinkingContent | ToolCall, names: ToolNames, compat: MessagesCompat
+) -> WireBlock | None:
+    match block:
+        case TextContent():
+            cited = read_fields(block.text_signature, (CITATIONS,))
+            return {**_text(block.text), **cited} if block.text.strip() else None
+        case ThinkingContent():
+            return _thinking(block, compat)
+        case ToolCall():
+            caller = read_fields(block.thought_signature, CALL_FIELDS)
+            call = {"type": "tool_use", "id": block.id, "name": names.sent(block.name)}
+            return {**call, "input": _input(block.arguments), **caller}
+
+
+def _thinking(block: ThinkingContent, compat: MessagesCompat) -> WireBlock | None:
+    """Signed thinking goes back as it is, also when nothing of it is told; unsigned thinking only where that is accepted."""
+    signature = block.thinking_signature or ""
+    if block.redacted:
+        return {"type": "redacted_thinking", "data": signature} if signature else None
+    if signature.strip():
+        return {"type": "thinking", "thinking": block.thinking, "signature": signature}
+    if not block.thinking.strip():
+        return None
+    if compat.allow_empty_signature:
+        return {"type": "thinking", "thinking": block.thinking, "signature": ""}
+    return _text(block.thinking)
+
+
+def _input(arguments: Any) -> dict[str, Any]:
+    """The provider takes nothing but objects, and refuses a transcript with anything else for ever."""
+    if isinstance(arguments, dict):
+        return arguments
+    return {} if arguments is None else {"arguments": arguments}
+
+
+# Results
+
+
+def _results(run: Iterable[tuple[ToolResultMessage, Sequence[str]]]) -> WireMessage:
+    """A run of results. Those that make tools available hold references alone; what they say comes behind all results."""
+    content: list[WireBlock] = []
+    behind: list[WireBlock] = []
+    for result, loads in run:
+        told: str | list[WireBlock] = _told(result)
+        if loads:
+            behind += _siblings(told)
+            told = [{"type": "tool_reference", "tool_name": name} for name in loads]
+        content.append(
+            {
+                "type": "tool_result",
+                "tool_use_id": result.tool_call_id,
+                "content": told,
+                "is_error": result.is_error,
+            }
+        )
+    return {"role": "user", "content": content + behind}
+
+
+def _told(result: ToolResultMessage) -> str | list[WireBlock]:
+    if not any(isinstance(block, ImageContent) for block in result.content):
+        return result.text
+    blocks = list(_user_blocks(result.content))
+    return blocks if any(block["type"] == "text" for block in blocks) else [_text(ONLY_IMAGE), *blocks]
+
+
+def _siblings(told: str | list[WireBlock]) -> list[WireBlock]:
+    if isinstance(told, list):
+        return told
+    return [_text(told)] if told.strip() else []
