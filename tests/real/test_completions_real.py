@@ -83,7 +83,7 @@ async def test_text_streams_in(llama):
 async def test_the_output_limit_ends_as_length(llama):
     """max_tokens reaches the server."""
     message = await complete(
-        model_of(llama), Context(messages=[user("Count to one hundred.")]), StreamOptions(max_tokens=5)
+        model_of(llama), Context(messages=[user("Count to one hundred.")]), StreamOptions(max_tokens=5, temperature=0)
     )
     assert message.stop_reason is StopReason.Length
     assert message.usage.output == 5

@@ -1,0 +1,72 @@
+"""One conversation that goes through all three APIs of a real server in turn, twice round, with tool calls."""
+
+import pytest
+
+from providers import anthropic, openai
+from runtime import AgentOptions, Context, SimpleStreamOptions, StopReason, complete_simple, open_agent, user
+from runtime.testing import EventRecorder, assert_event_grammar, assert_transcript_valid
+from tools import tool
+
+from .conftest import KEY
+
+pytestmark = pytest.mark.real
+CITIES = ("Paris", "Rome", "Oslo", "Lima", "Cairo", "Kyiv")
+
+
+@tool
+async def get_weather(city: str) -> str:
+    """Weather of a city."""
+    return f"{city}: sunny"
+
+
+def models(server):
+    """The same model behind three handles."""
+    chat = openai.chat_completions(
+        KEY, base_url=server.base_url, provider_id="chat", compat={"maxTokensField": "max_tokens"}
+    )
+    handles = [chat, openai.responses(KEY, base_url=server.base_url, provider_id="responses"),
+               anthropic.messages(KEY, base_url=server.base_url, provider_id="messages")]  # fmt: skip
+    return [handle.model("smollm2", max_tokens=48, context_window=4096) for handle in handles]
+
+
+async def force_tool(payload, model):
+    """Have the template begin the call on the turn of the user, and only there."""
+    last = (payload.get("messages") or payload.get("input"))[-1]
+    blocks = last["content"] if isinstance(last.get("content"), list) else []
+    if last.get("role") != "user" or any(block.get("type") == "tool_result" for block in blocks):
+        return None
+    required = {"type": "any"} if model.api == "anthropic-messages" else "required"
+    return {**payload, "tool_choice": required, "chat_template_kwargs": {"force_tool": True}}
+
+
+async def test_a_conversation_wanders_through_all_three_apis_twice(llama):
+    """Every turn calls its tool with its own city; what each API wrote, the others take."""
+    recorder = EventRecorder()
+    route = models(llama) * 2
+    options = AgentOptions(
+        model=route[0], tools=[get_weather], options=SimpleStreamOptions(temperature=0, on_payload=force_tool)
+    )
+    async with open_agent(options) as agent:
+        agent.subscribe(recorder)
+        for model, city in zip(route, CITIES, strict=True):
+            agent.update(model=model)
+            reply = await agent.prompt(f"Use get_weather with city {city}.")
+            assert reply.stop_reason in (StopReason.Stop, StopReason.Length), reply.error_message
+            assert (reply.api, reply.provider) == (model.api, model.provider)
+    assert_event_grammar(recorder.events)
+    assert_transcript_valid(agent.state.messages)
+    results = [message for message in agent.state.messages if message.role == "toolResult"]
+    assert len(results) == len(CITIES)
+    assert [result.text for result in results] == [f"{city}: sunny" for city in CITIES]
+
+
+async def test_a_stored_transcript_goes_on_with_another_api(llama):
+    """Through JSON, and to each of the others."""
+    one, *others = models(llama)
+    context = Context(messages=[user("Say hello.")])
+    context.messages.append(await complete_simple(one, context))
+    for model in others:
+        stored = Context.model_validate_json(context.model_dump_json())
+        stored.messages.append(user("Say goodbye."))
+        reply = await complete_simple(model, stored)
+        assert reply.stop_reason in (StopReason.Stop, StopReason.Length), reply.error_message
