@@ -24,6 +24,8 @@ from .agents.hooks import ResultPatch as ResultPatch
 from .agents.hooks import ToolCallInfo as ToolCallInfo
 from .agents.hooks import TurnInfo as TurnInfo
 from .agents.hooks import TurnUpdate as TurnUpdate
+from .agents.keywords import AgentChanges as AgentChanges
+from .agents.keywords import AgentSettings as AgentSettings
 from .agents.low_level import AgentLoopStream as AgentLoopStream
 from .agents.low_level import agent_loop as agent_loop
 from .agents.low_level import agent_loop_continue as agent_loop_continue

@@ -12,8 +12,8 @@ import runtime.testing
 import tools
 
 RUNTIME = """
-AbortedError Agent AgentBusyError AgentClosedError AgentContext AgentEnd AgentError AgentEvent AgentLoopConfig AgentLoopStream
-AgentOptions AgentRun AgentStart AgentState AgentStatistics AgentTool AgentToolResult AgentrioError ApiStatusError
+AbortedError Agent AgentBusyError AgentChanges AgentClosedError AgentContext AgentEnd AgentError AgentEvent AgentLoopConfig AgentLoopStream
+AgentOptions AgentRun AgentSettings AgentStart AgentState AgentStatistics AgentTool AgentToolResult AgentrioError ApiStatusError
 AssistantImages AssistantMessage AssistantMessageEvent Bindings Block Capabilities Context CustomMessage Delivery DeliveryStatus
 Embedding EmbeddingBatch EmbeddingModelApi EmbeddingUsage EventFeed EventsLostError GrammarSampling GrammarVariants HookError
 ImageContent ImageModelApi ImagesContext ImagesStopReason InvalidOptionError InvalidResponseError JsonSchemaSampling

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
-from typing import Any
+from typing import Any, Unpack, cast
 
 import trio
 
@@ -23,6 +23,7 @@ from .emitter import Emitter, Listener, Subscription
 from .events import AgentEvent
 from .feed import EventFeed
 from .interruption import Interruption
+from .keywords import AgentChanges
 from .loop import AgentLoop
 from .mailbox import Delivery, Envelope, Mailbox
 from .opened_only import OpenedOnly
@@ -34,10 +35,7 @@ from .tool import AgentContext
 LAST_STEPS = 100
 """So many checkpoints a run has to settle in, when its last readers were given up."""
 AnyMessage = UserMessage | AssistantMessage | ToolResultMessage | CustomMessage
-_UPDATABLE = frozenset({
-    "follow_up_mode", "messages", "model", "options", "session_id", "steering_mode", "system_prompt", "thinking_level",
-    "tool_execution", "tools",
-})  # fmt: skip
+_UPDATABLE = AgentChanges.__annotations__.keys()
 
 
 class Agent(metaclass=OpenedOnly):
@@ -197,7 +195,7 @@ class Agent(metaclass=OpenedOnly):
             feeds=len(self._feeds),
         )
 
-    def update(self, **changes: Any) -> None:
+    def update(self, **changes: Unpack[AgentChanges]) -> None:
         """Change the model, tools, prompt and so on; a change while a run is active holds from the next run on.
 
         Takes ``model``, ``system_prompt``, ``thinking_level``, ``tools``, ``messages`` (AgentBusyError while a run is
@@ -210,7 +208,7 @@ class Agent(metaclass=OpenedOnly):
             )
         if "messages" in changes:
             self._check_free()
-        self._options = replace(self._options, **changes)
+        self._options = replace(self._options, **cast("dict[str, Any]", changes))
         if "messages" in changes:
             self._transcript.messages = list(self._options.messages)
 

@@ -3,18 +3,19 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from typing import Any
+from typing import Any, Unpack
 
 from runtime.errors import InvalidOptionError
 from runtime.nurseries import SingleVoiceNursery
 from runtime.values.model import Model
 
 from .agent import Agent
+from .keywords import AgentSettings
 from .settings import AgentOptions
 
 
 @asynccontextmanager
-async def open_agent(model: Model | AgentOptions, **settings: Any) -> AsyncIterator[Agent]:
+async def open_agent(model: Model | AgentOptions, **settings: Unpack[AgentSettings]) -> AsyncIterator[Agent]:
     """Open an agent: from a model and the fields of AgentOptions as keywords, or from AgentOptions (keywords replace).
 
     Leaving the block aborts the run that is active, returns what is queued, and waits until nothing of it is left. An
@@ -34,10 +35,11 @@ async def open_agent(model: Model | AgentOptions, **settings: Any) -> AsyncItera
             agent._end_feeds()  # noqa: SLF001
 
 
-def _options(model: Model | AgentOptions, settings: dict[str, Any]) -> AgentOptions:
+def _options(model: Model | AgentOptions, settings: AgentSettings) -> AgentOptions:
     known = AgentOptions.__dataclass_fields__
     if unknown := settings.keys() - known.keys():
         raise InvalidOptionError(f"open_agent() does not take {', '.join(sorted(unknown))}; see AgentOptions")
+    given: dict[str, Any] = {**settings}
     if isinstance(model, AgentOptions):
-        return replace(model, **settings)
-    return AgentOptions(model=model, **settings)
+        return replace(model, **given)
+    return AgentOptions(model=model, **given)

@@ -197,6 +197,15 @@ async def test_wrong_options_are_refused_at_the_call(wrong, message):
             raise AssertionError("not reached")
 
 
+def test_the_keywords_are_the_fields_of_the_options():
+    """What type checkers know of open_agent and update is what there is."""
+    from runtime.agents.keywords import AgentChanges, AgentSettings
+
+    fields = set(AgentOptions.__dataclass_fields__)
+    assert AgentSettings.__annotations__.keys() | {"model"} == fields
+    assert AgentChanges.__annotations__.keys() < fields
+
+
 async def test_a_tool_whose_schema_is_invalid_is_refused():
     """When the agent is made."""
     from runtime.errors import ToolDefinitionError

@@ -26,11 +26,12 @@ AIMOCK = Path("node_modules/@copilotkit/aimock/dist/cli.js")
 
 @dataclass(frozen=True)
 class Api:
-    """One chat API: a handle that speaks it, and where each server has it."""
+    """One chat API: a handle that speaks it, where each server has it, and what a stream says that ends too early."""
 
     handle: Callable[..., Any]
     path: str
     llmock_base: str
+    cut_short: str
     aimock_base: str = "/v1"
     keeps_order: bool = True
     """Texts and calls come as blocks of their own; otherwise all text is one block."""
@@ -41,9 +42,22 @@ class Api:
 
 
 APIS = {
-    "completions": Api(openai.chat_completions, "/chat/completions", "/v1", keeps_order=False),
-    "responses": Api(openai.responses, "/responses", "/v1"),
-    "messages": Api(anthropic.messages, "/messages", "/anthropic/v1"),
+    "completions": Api(
+        openai.chat_completions,
+        "/chat/completions",
+        "/v1",
+        "Stream ended without finish_reason",
+        keeps_order=False,
+    ),
+    "responses": Api(
+        openai.responses,
+        "/responses",
+        "/v1",
+        "OpenAI Responses stream ended before a terminal response event",
+    ),
+    "messages": Api(
+        anthropic.messages, "/messages", "/anthropic/v1", "Anthropic stream ended before message_stop"
+    ),
 }
 
 

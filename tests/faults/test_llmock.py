@@ -168,7 +168,12 @@ async def test_a_stream_that_breaks_is_an_error_with_what_had_arrived(llmock, ap
     assert is_part(message, text)
     assert message.text
     assert events[-1].type == "error"
-    assert message.error_message
+    told = {
+        "disconnect": f"{model.base_url}{api.path}",
+        "truncate": api.cut_short,
+        "malformed": "EOF while parsing",
+    }
+    assert told[kind] in message.error_message
     assert current_pool().statistics().in_flight == 0
     assert len(await llmock.requests()) == 1
     assert is_whole(await complete(model, HELLO, PATIENT), text)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, reject, settings
+from hypothesis import given, reject
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import SchemaValidator, from_json, to_json
@@ -297,7 +297,6 @@ def test_any_payload_is_of_the_type_that_the_sdk_sends(name: str) -> None:
     """Whatever the context and the options: no key too many, none too few, each of its type."""
     sdk = SDKS[name]
 
-    @settings(max_examples=150)
     @given(
         contexts(),
         options(sdk.knobs),
