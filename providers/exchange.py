@@ -45,7 +45,7 @@ async def exchange(
     passed, InvalidResponseError for bytes that are no answer. The events before a failure have been made by then.
     """
     watch = Watch(options)
-    with watch.scope:
+    with _placed(request), watch.scope:
         async with open_response(request, options, model, watch) as response:
             writer.assembler.start()
             await watch.flush(writer)
@@ -60,6 +60,17 @@ async def exchange(
     if watch.scope.cancelled_caught and writer.assembler.final is None:
         raise watch.error(request.endpoint)
     await writer.flush()
+
+
+@contextmanager
+def _placed(request: Request) -> Iterator[None]:
+    """Every failure says where it happened."""
+    try:
+        yield
+    except AgentrioError as error:
+        if request.endpoint not in str(error):
+            error.args = (f"{error} (POST {request.endpoint})",)
+        raise
 
 
 class Watch(Patience):
