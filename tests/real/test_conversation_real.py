@@ -2,41 +2,13 @@
 
 import pytest
 
-from providers import anthropic, openai
-from runtime import AgentOptions, Context, SimpleStreamOptions, StopReason, complete_simple, open_agent, user
+from runtime import AgentOptions, Context, SimpleStreamOptions, complete_simple, open_agent, user
 from runtime.testing import EventRecorder, assert_event_grammar, assert_transcript_valid
-from tools import tool
 
-from .conftest import KEY
+from .apis import APIS, force_tool, get_weather
 
 pytestmark = pytest.mark.real
 CITIES = ("Paris", "Rome", "Oslo", "Lima", "Cairo", "Kyiv")
-
-
-@tool
-async def get_weather(city: str) -> str:
-    """Weather of a city."""
-    return f"{city}: sunny"
-
-
-def models(server):
-    """The same model behind three handles."""
-    chat = openai.chat_completions(
-        KEY, base_url=server.base_url, provider_id="chat", compat={"maxTokensField": "max_tokens"}
-    )
-    handles = [chat, openai.responses(KEY, base_url=server.base_url, provider_id="responses"),
-               anthropic.messages(KEY, base_url=server.base_url, provider_id="messages")]  # fmt: skip
-    return [handle.model("smollm2", max_tokens=48, context_window=4096) for handle in handles]
-
-
-async def force_tool(payload, model):
-    """Have the template begin the call on the turn of the user, and only there."""
-    last = (payload.get("messages") or payload.get("input"))[-1]
-    blocks = last["content"] if isinstance(last.get("content"), list) else []
-    if last.get("role") != "user" or any(block.get("type") == "tool_result" for block in blocks):
-        return None
-    required = {"type": "any"} if model.api == "anthropic-messages" else "required"
-    return {**payload, "tool_choice": required, "chat_template_kwargs": {"force_tool": True}}
 
 
 async def test_a_conversation_wanders_through_all_three_apis_twice(llama):
