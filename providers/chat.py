@@ -92,8 +92,13 @@ class ChatApi(Generic[_O]):
     def stream(
         self, model: Model, context: Context, options: StreamOptions
     ) -> AbstractAsyncContextManager[MessageStream]:
-        """Call the model with the options as they are; raises MissingApiKeyError."""
-        return self._open(model, context, self._wire.options(options))
+        """Call the model with the options as they are; raises MissingApiKeyError.
+
+        Options that another API has of its own are refused with InvalidOptionError: here they would do nothing.
+        """
+        own = self._wire.options(options)
+        _refuse_foreign(options, type(own), self.id)
+        return self._open(model, context, own)
 
     def stream_simple(
         self, model: Model, context: Context, options: SimpleStreamOptions
@@ -180,6 +185,22 @@ def _api_of(wire: ChatWire[_O], model: object, context: object) -> ChatApi[_O]:
         raise UnsupportedModelError.mismatch(model.api, wire.id)
     bound = model.bindings.language
     return bound if isinstance(bound, ChatApi) and bound.wire is wire else ChatApi(wire)
+
+
+def _refuse_foreign(options: StreamOptions, own: type[StreamOptions], api: str) -> None:
+    if isinstance(options, own):
+        return
+    known = {item.name for item in dataclasses.fields(StreamOptions)}
+    lost = [
+        item.name
+        for item in dataclasses.fields(options)
+        if item.name not in known and getattr(options, item.name) != item.default
+    ]
+    if lost:
+        raise InvalidOptionError(
+            f"{type(options).__name__} has {', '.join(lost)}, which a full call of {api} does not read; "
+            f"use {own.__name__}, or a simple call for SimpleStreamOptions"
+        )
 
 
 def _checked(options: object, kind: type[_O]) -> _O | None:

@@ -9,11 +9,10 @@ from runtime.streams.provider import Capabilities, LanguageModelApi
 from runtime.values.compat import ModelCompat
 from runtime.values.model import Bindings, Model, ModelCost, ModelInput, ModelOutput
 from runtime.values.options import check_headers
-from runtime.values.secret import MASK
+from runtime.values.secret import MASK, without_secrets
 from runtime.values.thinking import ThinkingLevel
 
 from .access import Access
-from .pool import without_secrets
 
 CONTEXT_WINDOW = 1_000_000
 MAX_TOKENS = 16_384

@@ -5,6 +5,7 @@ only where a request goes to the provider that the key belongs to, the environme
 """
 
 from collections.abc import Mapping
+from urllib.parse import urlsplit
 
 from runtime.errors import MissingApiKeyError
 from runtime.values.environment import API_KEY_VARIABLES, find_env_api_key
@@ -49,7 +50,7 @@ def resolve_api_key(model: Model, options: StreamOptions, access: Access) -> str
     if key or _authenticates(merge_headers(access.headers, model.headers, options.headers)):
         return key
     own = _is_at(model.base_url, DEFAULT_BASE_URLS.get(model.provider))
-    if own and (key := Secret.or_none(find_env_api_key(model.provider))):
+    if own and _is_private(model.base_url) and (key := Secret.or_none(find_env_api_key(model.provider))):
         return key
     if any(_is_at(model.base_url, url) for url in DEFAULT_BASE_URLS.values()):
         raise MissingApiKeyError(model.provider, _hint(model.provider, own))
@@ -65,7 +66,21 @@ def _authenticates(headers: Mapping[str, str]) -> bool:
 
 
 def _is_at(base_url: str, place: str | None) -> bool:
-    return place is not None and base_url.strip().rstrip("/").lower() == place
+    return place is not None and _place(base_url) == _place(place)
+
+
+def _is_private(url: str) -> bool:
+    """Nobody on the way can read along: a key of the environment goes out in no other way."""
+    return url.strip().lower().startswith("https://")
+
+
+def _place(url: str) -> tuple[str | None, str]:
+    """Host and path: whatever scheme, port and query lead there, it is the same provider."""
+    try:
+        parts = urlsplit(url.strip())
+    except ValueError:
+        return None, url
+    return parts.hostname, parts.path.rstrip("/")
 
 
 def _hint(provider: str, own: bool) -> str:

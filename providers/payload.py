@@ -20,11 +20,15 @@ async def hooked_body(payload: dict[str, Any], options: StreamOptions, model: Mo
     """
     if options.on_payload is None:
         return _plain_body(payload)
+    streams = (
+        payload.get("stream") is True
+    )  # the answer will be read as one, whatever the hook makes of the payload
     payload = deepcopy(payload)  # parts of it belong to values that are shared
     changed = await call_hook("on_payload", options.on_payload, payload, model)
     if not isinstance(changed, dict | None):
         raise InvalidOptionError(f"on_payload must return a dict or None, not {type(changed).__name__}")
-    return _strict_body(payload if changed is None else changed)
+    final = payload if changed is None else changed
+    return _strict_body({**final, "stream": True} if streams else final)
 
 
 def _plain_body(payload: dict[str, Any]) -> bytes:

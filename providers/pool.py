@@ -10,7 +10,6 @@ closes what is left, within two seconds.
 """
 
 import math
-import re
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Self
 import trio
 
 from runtime.errors import InvalidOptionError, TransportError
+from runtime.values.secret import without_secrets
 
 if TYPE_CHECKING:
     import ssl
@@ -230,11 +230,6 @@ async def post(
     except BaseException:
         await connection.aclose()
         raise
-
-
-def without_secrets(url: str) -> str:
-    """A URL fit to be shown: without user, query and fragment."""
-    return re.sub(r"//[^/]*@", "//", re.split(r"[?#]", url, maxsplit=1)[0])
 
 
 def _wire_headers(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:

@@ -21,10 +21,10 @@ from runtime.errors import AgentrioError, ApiStatusError, InvalidOptionError, Pr
 from runtime.streams.channel import call_hook
 from runtime.values.model import Model
 from runtime.values.options import ResponseInfo, StreamOptions, check_headers
-from runtime.values.secret import Redactor, secret_header_values
+from runtime.values.secret import Redactor, secret_header_values, without_secrets
 from runtime.values.text import parse_json
 
-from .pool import Pieces, current_pool, post, without_secrets
+from .pool import Pieces, current_pool, post
 from .retry import over_limit, retry_delay, server_delay, should_retry
 
 if TYPE_CHECKING:

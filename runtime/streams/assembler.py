@@ -118,12 +118,21 @@ class MessageAssembler:
         self._record.change(**{name: value for name, value in fields.items() if value is not None})
 
     def add_provider_item(self, item: Any, index: int | None = None) -> None:
-        """Keep a block of the provider's own kind; ``index`` is its place among the content blocks (default: here)."""
+        """Keep a block of the provider's own kind; ``index`` is its place among the content blocks (default: here).
+
+        One that cannot be kept as JSON (too deep, numbers out of range) leaves a diagnostic in its place.
+        """
         self._check_running()
         place = len(self._record.blocks) if index is None else index
+        try:
+            entry = clean_json({"index": place, "item": item})
+        except ValueError as error:
+            self.add_diagnostic(
+                {"type": "provider_item_lost", "index": place, "error": {"message": str(error)}}
+            )
+            return
         self._record.moment += 1
-        items = self._record.state.latest.provider_items
-        self._record.change(provider_items=(*items, clean_json({"index": place, "item": item})))
+        self._record.change(provider_items=(*self._record.state.latest.provider_items, entry))
 
     def add_diagnostic(self, entry: Any) -> None:
         """Keep a note of something odd that did not stop the reply."""

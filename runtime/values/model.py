@@ -7,7 +7,7 @@ from pydantic import ConfigDict, Field, PrivateAttr
 
 from .compat import ModelCompat
 from .message import AssistantMessage, StopReason
-from .secret import MASK
+from .secret import MASK, without_secrets
 from .text import Text
 from .thinking import ThinkingLevel, clamp_level, supported_levels
 from .usage import Usage, UsageCost
@@ -72,7 +72,8 @@ class Model(Value):
 
     ``reasoning`` None means unknown: a requested thinking level is sent. ``thinking_level_map`` gives the
     provider's word for a level; None there removes the level. Sizes are in tokens, 0 for unknown.
-    Neither its key nor its runtime binding is ever written; header values are, but never shown by ``repr``.
+    Neither its key nor its runtime binding is ever written. Header values and the whole ``base_url`` are, but ``repr``
+    shows neither those values nor the user and query of the URL.
     """
 
     model_config = ConfigDict(hide_input_in_errors=True)
@@ -122,7 +123,13 @@ class Model(Value):
 
     def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
         for name, value in super().__repr_args__():
-            yield name, dict.fromkeys(value, MASK) if name == "headers" else value
+            match name:
+                case "headers":
+                    yield name, dict.fromkeys(value, MASK)
+                case "base_url":
+                    yield name, without_secrets(value)
+                case _:
+                    yield name, value
 
 
 def same_model(message: AssistantMessage, model: Model) -> bool:

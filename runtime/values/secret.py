@@ -55,6 +55,11 @@ class Redactor:
         return f"<Redactor of {len(self._secrets)} secrets>"
 
 
+def without_secrets(url: str) -> str:
+    """A URL fit to be shown: without user, query and fragment."""
+    return re.sub(r"//[^/]*@", "//", re.split(r"[?#]", url, maxsplit=1)[0])
+
+
 def secret_header_values(headers: Mapping[str, str | None]) -> list[str]:
     """The header values that may be credentials: all but those of well-known harmless names."""
     return [value for name, value in headers.items() if value and name.lower() not in _PUBLIC_HEADERS]

@@ -279,7 +279,7 @@ async def test_no_error_holds_the_key(answer):
 
 @pytest.mark.parametrize("changed", [True, False])
 async def test_the_payload_hook_may_replace_the_payload_or_change_it(changed):
-    """What it returns is sent, or what it was given; the context stays as it is."""
+    """What it returns is sent, or what it was given, and still as a stream; the context stays as it is."""
 
     context = Context(messages=[user("hi")], tools=[WEATHER])
     before = context.model_dump_json()
@@ -292,7 +292,8 @@ async def test_the_payload_hook_may_replace_the_payload_or_change_it(changed):
     async with serve(sse(HELLO + STOP)) as server:
         await complete(model_at(server.url), context, StreamOptions(on_payload=hook))
     sent = server.requests[0].json()
-    assert sent == {"model": "m", "own": True} if changed else sent["messages"][0]["content"] == "changed"
+    assert sent["stream"] is True
+    assert sent == {"model": "m", "own": True, "stream": True} if changed else sent["messages"][0]["content"] == "changed"
     assert context.model_dump_json() == before
 
 
@@ -324,7 +325,7 @@ async def test_halves_of_characters_in_a_replaced_payload_are_dropped():
 
     async with serve(sse(HELLO + STOP)) as server:
         await complete(model_at(server.url), HI, StreamOptions(on_payload=hook))
-    assert server.requests[0].json() == {"a": "x", "b": "😀"}
+    assert server.requests[0].json() == {"a": "x", "b": "😀", "stream": True}
 
 
 async def test_a_hook_that_raises_ends_the_call():

@@ -173,3 +173,30 @@ async def test_a_direct_simple_call_takes_simple_options():
         InvalidOptionError, match="options must be SimpleStreamOptions, not OpenAICompletionsOptions"
     ):
         await complete_simple_openai_completions(MODEL, HI, OpenAICompletionsOptions())
+
+
+@pytest.mark.parametrize(
+    "base_url",
+    [
+        "https://api.openai.com/v1?x=1",
+        "https://api.openai.com:443/v1",
+        "https://API.openai.com/v1/",
+        "http://api.openai.com/v1",
+    ],
+)
+def test_every_way_to_a_provider_wants_its_key(base_url):
+    """A query, a port or capitals do not make it another place."""
+    model = openai.responses(base_url=base_url).model("m")
+    with pytest.raises(MissingApiKeyError):
+        resolve_api_key(model, StreamOptions(), Access())
+
+
+def test_a_key_of_the_environment_goes_out_encrypted_only(monkeypatch):
+    """Somebody who writes http:// by mistake does not send it in clear."""
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-of-the-environment")
+    safe = openai.responses(base_url="https://api.openai.com/v1?x=1").model("m")
+    assert resolve_api_key(safe, StreamOptions(), Access()) == "sk-of-the-environment"
+    with pytest.raises(MissingApiKeyError):
+        resolve_api_key(
+            openai.responses(base_url="http://api.openai.com/v1").model("m"), StreamOptions(), Access()
+        )

@@ -10,8 +10,9 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from providers import pool as pool_module
-from providers.pool import SHARD_SIZE, Pool, current_pool, limit_requests, post, without_secrets
+from providers.pool import SHARD_SIZE, Pool, current_pool, limit_requests, post
 from runtime.errors import InvalidOptionError, TransportError
+from runtime.values.secret import without_secrets
 from tests.providers.loopback import Wire, head, reply, serve
 
 

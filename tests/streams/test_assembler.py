@@ -333,3 +333,12 @@ def test_any_earlier_length_can_be_read(count, random):
     events = [event for event in assembler.take() if isinstance(event, TextDelta)]
     for position in random.sample(range(count), min(count, 20)):
         assert events[position].partial.text == "".join(words[: position + 1])
+
+
+def test_a_provider_item_that_is_no_json_of_ours_leaves_a_note():
+    """What cannot be kept does not end the reply."""
+    assembler = started()
+    assembler.add_provider_item({"type": "odd", "size": float("inf")})
+    message = assembler.done()
+    assert message.provider_items == ()
+    assert message.diagnostics[0]["type"] == "provider_item_lost"

@@ -371,3 +371,12 @@ def test_a_level_is_its_word():
     """Levels compare and format as their words."""
     assert ThinkingLevel("max") is Max
     assert f"{Max}" == "max" == Max
+
+
+def test_repr_shows_no_credential_of_the_url():
+    """Neither a user nor a query; the JSON has them, because the model could not be called without."""
+    model = Model("m", base_url="https://user:word@host.example/v1?api-key=sk-secret-1")
+    assert "word" not in repr(model)
+    assert "sk-secret-1" not in repr(model)
+    assert "https://host.example/v1" in repr(model)
+    assert Model.model_validate_json(model.model_dump_json()).base_url == model.base_url
