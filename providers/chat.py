@@ -136,7 +136,7 @@ async def _converse(wire: ChatWire[_O], call: Call[_O], writer: MessageWriter) -
     try:
         await exchange(request, wire.decoder(call, writer.assembler), writer, call.options, call.model)
     except ProviderError as error:
-        error.args = (_told(error, wire)[:_ERROR_CHARACTERS],)
+        error.args = (request.redactor(_told(error, wire))[:_ERROR_CHARACTERS],)
         raise
 
 

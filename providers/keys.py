@@ -24,7 +24,8 @@ DEFAULT_BASE_URLS: Mapping[str, str] = {
 }
 """Where a provider itself is. A key from the environment goes nowhere else by itself."""
 
-_AUTHENTICATING = ("authorization", "api-key", "x-api-key", "cf-aig-authorization")
+AUTHENTICATING_HEADERS = ("authorization", "api-key", "x-api-key", "cf-aig-authorization")
+"""Headers that are a credential themselves."""
 
 
 def get_env_api_key(provider_id: str, env: Mapping[str, str] | None = None) -> str | None:
@@ -62,7 +63,7 @@ def _in_env(model: Model, env: Mapping[str, str]) -> str | None:
 
 
 def _authenticates(headers: Mapping[str, str]) -> bool:
-    return any(headers.get(name, "").strip() for name in _AUTHENTICATING)
+    return any(headers.get(name, "").strip() for name in AUTHENTICATING_HEADERS)
 
 
 def _is_at(base_url: str, place: str | None) -> bool:

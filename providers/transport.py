@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from json import dumps
 from typing import TYPE_CHECKING, Any, Self
-from urllib.parse import parse_qsl, quote, unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 import trio
 
@@ -21,7 +21,7 @@ from runtime.errors import AgentrioError, ApiStatusError, InvalidOptionError, Pr
 from runtime.streams.channel import call_hook
 from runtime.values.model import Model
 from runtime.values.options import ResponseInfo, StreamOptions, check_headers
-from runtime.values.secret import Redactor, secret_header_values, without_secrets
+from runtime.values.secret import MASK, Redactor, secret_header_values, without_secrets
 from runtime.values.text import parse_json
 
 from .pool import Pieces, current_pool, post
@@ -69,29 +69,33 @@ class Request:
 
     @cached_property
     def redactor(self) -> Redactor:
-        """Takes the credentials of this request out of a text."""
-        return Redactor(self._spellings)
+        """Takes the credentials of this request out of a text, however they are spelled there."""
+        return _AnySpelling(self._credentials)
 
     @cached_property
-    def _spellings(self) -> frozenset[str]:
-        secrets = (*self.secrets, *secret_header_values(self.headers), *_secrets_in(self.url))
-        return frozenset(spelling for secret in secrets for spelling in _spellings(secret))
+    def _credentials(self) -> frozenset[str]:
+        return frozenset((*self.secrets, *secret_header_values(self.headers), *_secrets_in(self.url)))
 
     def quote(self, data: bytes, limit: int) -> str:
         """What a server sent, fit to be shown: as text, at most ``limit`` bytes, without credentials."""
         text = data[:limit].decode(errors="replace")
         if len(data) <= limit:
             return self.redactor(text)
-        whole = len(text) - max(
-            map(len, self._spellings), default=0
-        )  # half a credential cannot be recognised
-        return self.redactor(text[: max(0, whole)]) + " [...]"
+        half = max(map(_longest, self._credentials), default=0)  # of a credential cannot be recognised
+        return self.redactor(text[: max(0, len(text) - half)]) + " [...]"
 
     def describe(self, data: bytes, limit: int) -> str:
         """The same, with the sentence for people where JSON escapes have made it unreadable."""
+        return "".join(self.told(data, limit))
+
+    def told(self, data: bytes, limit: int) -> tuple[str, str]:
+        """The same in two parts. Where only reading the JSON brings a credential to light, its sentence stands for all."""
         text = self.quote(data, limit)
-        message = self.redactor(_told(text) or "")
-        return text if message in text else f"{text} [{message}]"
+        sentence = _told(text) or ""
+        message = self.redactor(sentence)
+        if message != sentence:
+            return message, ""
+        return text, "" if message in text else f" [{message}]"
 
     def __repr__(self) -> str:
         return f"<Request POST {self.endpoint}, {len(self.body)} bytes, headers {', '.join(self.headers)}>"
@@ -104,10 +108,31 @@ def _secrets_in(url: str) -> Iterator[str]:
         yield from (value for name, value in parse_qsl(parts.query) if _CREDENTIAL_NAME.search(name))
 
 
-def _spellings(secret: str) -> Iterable[str]:
-    """How a server may spell it: as it is, in JSON, in JSON with escaped slashes, in a URL."""
-    escaped = dumps(secret)[1:-1]
-    return secret, escaped, escaped.replace("/", "\\/"), quote(secret, safe="")
+class _AnySpelling(Redactor):
+    """Knows credentials also where some characters are escaped: encoders differ in which (.NET's have +, PHP's have /)."""
+
+    def __init__(self, secrets: Iterable[str]) -> None:
+        super().__init__(secrets)
+        spelled = ("".join(map(_spellings, secret)) for secret in self._secrets)
+        self._spelled = re.compile("|".join(spelled) or r"(?!)")
+
+    def __call__(self, text: str) -> str:
+        return super().__call__(self._spelled.sub(MASK, text))
+
+
+def _spellings(character: str) -> str:
+    """The pattern of a character in plain text, in JSON, in JSON inside of JSON, and in a URL."""
+    plain, escaped = re.escape(character), dumps(character)[1:-1].removeprefix("\\")
+    units = character.encode("utf-16-be", "surrogatepass").hex()
+    codes = "".join(rf"\\{{1,3}}u{units[at : at + 4]}" for at in range(0, len(units), 4))
+    octets = "".join(f"%{octet:02x}" for octet in character.encode("utf-8", "surrogatepass"))
+    bare = "" if character.isalnum() else rf"|\\{{1,3}}{re.escape(escaped)}"
+    return f"(?:{plain}|(?i:{codes}|{octets}){bare})"
+
+
+def _longest(secret: str) -> int:
+    """How long a credential is in JSON inside of JSON, where an encoder escapes all that it may."""
+    return sum(1 if char.isascii() and char.isalnum() else len("\\\\u002f") for char in secret)
 
 
 class Response:
@@ -291,8 +316,7 @@ def _window(start: bytes) -> int:
 
 async def _status_error(response: Response) -> ApiStatusError:
     request, data = response.request, await _beginning(response)
-    body = request.quote(data, _ERROR_BODY_BYTES)
-    remark = request.describe(data, _ERROR_BODY_BYTES).removeprefix(body)
+    body, remark = request.told(data, _ERROR_BODY_BYTES)
     return ApiStatusError(response.status, body, f"{remark} (POST {request.endpoint})")
 
 
@@ -326,6 +350,8 @@ def _sentence(value: Any) -> str | None:
             return message
         case [first, *_]:
             return _sentence(first)
+        case str():
+            return value
     return None
 
 

@@ -48,12 +48,12 @@ class TextBlock:
 
 
 class ThinkingBlock:
-    """Thinking, signed piece by piece."""
+    """Thinking, whose signature comes in pieces and is set when it is whole: it says nothing before."""
 
     def __init__(self, assembler: MessageAssembler, start: JsonObject) -> None:
         self._assembler = assembler
-        self._signature = text_at(start, "signature")
-        self._index = assembler.thinking_start(text_at(start, "thinking"), self._signature)
+        self._signature = [text_at(start, "signature")]
+        self._index = assembler.thinking_start(text_at(start, "thinking"), self._signature[0])
 
     def delta(self, delta: JsonObject) -> None:
         """More thinking, or more of its signature."""
@@ -61,12 +61,11 @@ class ThinkingBlock:
         if kind == "thinking_delta":
             self._assembler.thinking_delta(self._index, text_at(delta, "thinking"))
         elif kind == "signature_delta":
-            self._signature += text_at(delta, "signature")
-            self._assembler.sign(self._index, self._signature)
+            self._signature.append(text_at(delta, "signature"))
 
     def end(self) -> None:
-        """Nothing is missing."""
-        self._assembler.thinking_end(self._index)
+        """Sign it."""
+        self._assembler.thinking_end(self._index, signature="".join(self._signature))
 
 
 class RedactedBlock:

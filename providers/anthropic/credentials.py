@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from providers.access import Access
 from providers.chat import Call
 from providers.headers import merge_headers
-from providers.keys import DEFAULT_BASE_URLS
+from providers.keys import AUTHENTICATING_HEADERS, DEFAULT_BASE_URLS
 from runtime.errors import InvalidOptionError
 from runtime.values.environment import find_anthropic_auth_token, find_env_api_key
 from runtime.values.model import Model
@@ -23,7 +23,8 @@ ANTHROPIC = "anthropic"
 BASE_URL = DEFAULT_BASE_URLS[ANTHROPIC]
 MessagesCall = Call[AnthropicOptions]
 _SUBSCRIPTION = "sk-ant-oat"
-_OWN_HEADERS = ("authorization", "x-api-key")
+_GATEWAY_HEADER = "cf-aig-authorization"  # opens a gateway, which hands the provider's credential on
+_OWN_HEADERS = frozenset(AUTHENTICATING_HEADERS) - {_GATEWAY_HEADER}
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +61,7 @@ def bearer_token(model: Model, options: StreamOptions, access: Access) -> str | 
         _in_env(model, options.env)
         or _of_handle(access)
         or _in_env(model, access.env)
-        or (_in_process() if _at_default(model) else _Credential())
+        or (_in_process() if _at_default(model) and _GATEWAY_HEADER not in headers else _Credential())
     )
     return nearest.token
 

@@ -12,7 +12,7 @@ from runtime.streams.channel import MessageStream
 from runtime.values.context import Context
 from runtime.values.message import AssistantMessage
 from runtime.values.model import Bindings, Model
-from runtime.values.options import PayloadHook, SimpleStreamOptions, StreamOptions
+from runtime.values.options import SimpleStreamOptions, StreamOptions
 
 from .credentials import MessagesCall, bearer_token, poses_as_claude_code
 from .decode import MessagesDecoder
@@ -63,7 +63,7 @@ MESSAGES = MessagesWire()
 
 
 class AnthropicApi(ChatApi[AnthropicOptions]):
-    """The Messages API of a handle. A credential may be a token here, and a payload hook cannot turn streaming off."""
+    """The Messages API of a handle. A credential may be a token here."""
 
     def __init__(self, access: Access | None = None) -> None:
         super().__init__(MESSAGES, access)
@@ -85,20 +85,7 @@ class AnthropicApi(ChatApi[AnthropicOptions]):
         changes: dict[str, Any] = {}
         if token := bearer_token(model, options, self._access):
             changes["headers"] = {**options.headers, "Authorization": f"Bearer {token}"}
-        if options.on_payload is not None:
-            changes["on_payload"] = _still_streaming(options.on_payload)
         return dataclasses.replace(options, **changes) if changes else options
-
-
-def _still_streaming(hook: PayloadHook) -> PayloadHook:
-    """The answer is read as a stream: a payload keeps asking for one, whatever the hook makes of it."""
-
-    async def on_payload(payload: dict[str, Any], model: Model) -> dict[str, Any] | None:
-        changed = await hook(payload, model)
-        payload["stream"] = True
-        return {**changed, "stream": True} if isinstance(changed, dict) else changed
-
-    return on_payload
 
 
 def _bound(model: Any) -> Any:

@@ -21,6 +21,21 @@ def write_fields(block: Mapping[str, Any], names: Iterable[str]) -> str | None:
     return rewritten_json(said) if said else None
 
 
+def read_citations(signature: str | None) -> dict[str, Any]:
+    """The citations that a signature holds, as the provider takes them: it tells the id of a file, and refuses to be told."""
+    match read_fields(signature, (CITATIONS,)):
+        case {"citations": list(citations)}:
+            return {CITATIONS: [_without_file(citation) for citation in citations]}
+        case fields:
+            return fields
+
+
+def _without_file(citation: Any) -> Any:
+    if not isinstance(citation, dict):
+        return citation
+    return {name: value for name, value in citation.items() if name != "file_id"}
+
+
 def read_fields(signature: str | None, names: Iterable[str]) -> dict[str, Any]:
     """The named fields that a signature holds; nothing for signatures of another kind."""
     if not signature or not signature.startswith("{"):

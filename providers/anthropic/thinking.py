@@ -2,7 +2,7 @@
 
 from typing import Any, get_args
 
-from runtime import log
+from providers.levels import clamped_level
 from runtime.values.context import Context
 from runtime.values.limits import (
     ANSWER_TOKENS,
@@ -10,7 +10,7 @@ from runtime.values.limits import (
     clamp_max_tokens_to_context,
     simple_max_tokens,
 )
-from runtime.values.model import Model, clamp_thinking_level
+from runtime.values.model import Model
 from runtime.values.options import SimpleStreamOptions
 from runtime.values.thinking import ThinkingLevel
 
@@ -68,8 +68,8 @@ def _without_thinking(model: Model) -> dict[str, Any]:
 def simple_thinking(model: Model, context: Context, options: SimpleStreamOptions) -> dict[str, Any]:
     """The typed options of a simple call: its thinking level and its limits, fitted to the model."""
     max_tokens = simple_max_tokens(model, context, options)
-    level = _clamped(model, options.reasoning)
-    if level is ThinkingLevel.Off:
+    level = clamped_level(model, options.reasoning)
+    if level is None:
         unsaid = options.reasoning is None and model.reasoning is None
         return {"max_tokens": max_tokens, "thinking_enabled": None if unsaid else False}
     if messages_compat(model).force_adaptive_thinking:
@@ -82,18 +82,6 @@ def simple_thinking(model: Model, context: Context, options: SimpleStreamOptions
     if budget < SMALLEST_BUDGET:
         return {"max_tokens": max_tokens, "thinking_enabled": False}
     return {"max_tokens": fitted, "thinking_enabled": True, "thinking_budget_tokens": budget}
-
-
-def _clamped(model: Model, level: ThinkingLevel | None) -> ThinkingLevel:
-    """The nearest level that the model takes; warns when a model that does not reason is asked to."""
-    if level is None or level is ThinkingLevel.Off:
-        return ThinkingLevel.Off
-    clamped = clamp_thinking_level(model, level)
-    if clamped is ThinkingLevel.Off:
-        log.warn(
-            "thinking level ignored", model=model.id, provider=model.provider, thinking_level=level.value
-        )
-    return clamped
 
 
 def _effort(model: Model, level: ThinkingLevel) -> Effort:

@@ -7,18 +7,21 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
+from providers.loose_json import text_at
 from runtime.streams.handoff import LanguageMessage
 from runtime.values.content import ImageContent, TextContent, ThinkingContent, ToolCall
-from runtime.values.message import AssistantMessage, ToolResultMessage, UserMessage
+from runtime.values.message import AssistantMessage, StopReason, ToolResultMessage, UserMessage
 
 from .compat import MessagesCompat
 from .identity import ToolNames
-from .signatures import CALL_FIELDS, CITATIONS, read_fields
+from .signatures import CALL_FIELDS, read_citations, read_fields
 
 WireMessage = dict[str, Any]
 WireBlock = dict[str, Any]
 
 ONLY_IMAGE = "(see attached image)"
+SERVER_USES = ("server_tool_use", "mcp_tool_use")
+"""Blocks that the provider wants a result for."""
 
 
 def wire_messages(
@@ -78,13 +81,35 @@ def _text(text: str) -> WireBlock:
 
 def _reply_blocks(message: AssistantMessage, names: ToolNames, compat: MessagesCompat) -> Iterator[WireBlock]:
     """The blocks of an earlier reply, with the provider's own ones where they stood."""
-    own = [item for item in message.provider_items if _is_block(item)]
+    own = _own_blocks(message)
     for place, block in enumerate(message.content):
         yield from (item["item"] for item in own if item["index"] == place)
         wire = _reply_block(block, names, compat)
         if wire is not None:
             yield wire
     yield from (item["item"] for item in own if item["index"] >= len(message.content))
+
+
+def _own_blocks(message: AssistantMessage) -> list[Any]:
+    """The provider's own blocks, without the uses of its tools that a limit cut off from their results.
+
+    A reply that was paused, or that waits for the caller's results, goes back with them: the provider goes on there.
+    """
+    own = [item for item in message.provider_items if _is_block(item)]
+    if message.stop_reason is not StopReason.Length:
+        return own
+    kept = {text_at(item["item"], "tool_use_id") for item in own}
+    kept |= {_caller_of(call) for call in message.tool_calls}
+    return [
+        item
+        for item in own
+        if item["item"]["type"] not in SERVER_USES or text_at(item["item"], "id") in kept - {""}
+    ]
+
+
+def _caller_of(call: ToolCall) -> str:
+    """The id of the use that made a call; empty where the model itself did."""
+    return text_at(read_fields(call.thought_signature, CALL_FIELDS), "caller", "tool_id")
 
 
 def _is_block(item: Any) -> bool:
@@ -99,8 +124,8 @@ def _reply_block(
 ) -> WireBlock | None:
     match block:
         case TextContent():
-            cited = read_fields(block.text_signature, (CITATIONS,))
-            return {**_text(block.text), **cited} if block.text.strip() else None
+            text = {**_text(block.text), **read_citations(block.text_signature)}
+            return text if block.text.strip() else None
         case ThinkingContent():
             return _thinking(block, compat)
         case ToolCall():

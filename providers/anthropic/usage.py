@@ -2,11 +2,10 @@
 
 from typing import Any
 
-from providers.loose_json import whole_number
+from providers.token_counts import told_count
 from runtime.values.model import Model, calculate_cost
 from runtime.values.usage import Usage
 
-_LARGEST = 2**53 - 1
 _PATHS = {
     "input": ("input_tokens",),
     "output": ("output_tokens",),
@@ -45,5 +44,4 @@ def _count(raw: dict[str, Any], path: tuple[str, ...]) -> int | None:
     value: Any = raw
     for name in path:
         value = value.get(name) if isinstance(value, dict) else None
-    count = whole_number(value)
-    return count if count is not None and 0 <= count <= _LARGEST else None
+    return told_count(value)

@@ -4,6 +4,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 
 from providers.chat import open_full, open_simple, retyped
+from providers.levels import clamped_level
 from runtime.streams.assembler import MessageAssembler
 from runtime.streams.channel import MessageStream
 from runtime.values.context import Context
@@ -16,7 +17,7 @@ from .completions_compat import completions_compat
 from .completions_decode import CompletionsDecoder
 from .completions_payload import CompletionsCall, Payload, completions_headers, completions_payload
 from .grammar import grammar_properties
-from .options import OpenAICompletionsOptions, clamped_level, completions_options
+from .options import OpenAICompletionsOptions, completions_options
 
 OPENAI_COMPLETIONS = "openai-completions"
 

@@ -41,6 +41,7 @@ class ToolCalls:
         self._by_block: dict[int, _Call] = {}
         self._latest: _Call | None = None
         self._early_signatures: dict[str, str] = {}
+        self._only = False
 
     def __bool__(self) -> bool:
         return bool(self._by_block)
@@ -50,6 +51,13 @@ class ToolCalls:
         for entry in entries if type(entries) is list else (entries,):
             if type(entry) is dict:
                 self._take(entry)
+
+    def take_only(self, function: Any) -> None:
+        """Take ``delta.function_call``, the older form: of one call, without an id. Some servers send both forms."""
+        known = self._only or not self._by_block
+        if known and type(function) is dict and (function.get("name") or function.get("arguments")):
+            self._only = True
+            self._take({"index": 0, "function": function})
 
     def sign(self, details: Any) -> None:
         """Take ``delta.reasoning_details``: encrypted ones sign the call of their id, even if that comes later."""

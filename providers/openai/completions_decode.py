@@ -142,6 +142,8 @@ class CompletionsDecoder:
             self._take_thoughts(delta)
         if calls := get("tool_calls"):
             self._calls.take(calls)
+        elif call := get("function_call"):
+            self._calls.take_only(call)
         if refusal := get("refusal"):
             self._take_content(refusal)
 

@@ -158,11 +158,11 @@ def _call(call: ToolCall, grammar: Mapping[str, str]) -> WireMessage:
 
 
 def _reasoning_details(calls: Sequence[ToolCall]) -> Iterator[Any]:
-    """The encrypted reasoning that calls were signed with; signatures of another kind are skipped."""
+    """The encrypted reasoning that calls were signed with, by the ids that the calls have now; other signatures are skipped."""
     for call in calls:
         try:
             detail = parse_json(call.thought_signature or "")
         except ValueError:
             continue
         if isinstance(detail, dict):
-            yield detail
+            yield {**detail, "id": call.id} if "id" in detail else detail

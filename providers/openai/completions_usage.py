@@ -2,10 +2,9 @@
 
 from typing import Any
 
+from providers.token_counts import count, details
 from runtime.values.model import Model, calculate_cost
 from runtime.values.usage import Usage
-
-from .token_counts import count, details
 
 _TOTALS = ("prompt_tokens", "completion_tokens", "total_tokens")
 

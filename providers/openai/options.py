@@ -4,9 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from providers.chat import retyped
-from runtime import log
 from runtime.errors import InvalidOptionError
-from runtime.values.model import Model, clamp_thinking_level
 from runtime.values.options import StreamOptions
 from runtime.values.text import clean_json
 from runtime.values.thinking import ThinkingLevel
@@ -53,14 +51,3 @@ def read_level(value: object) -> ThinkingLevel | None:
         return None
     level = ThinkingLevel(value)
     return None if level is ThinkingLevel.Off else level
-
-
-def clamped_level(model: Model, level: ThinkingLevel | None) -> ThinkingLevel | None:
-    """The nearest level that the model takes; None for off. Warns when a model that does not reason is asked to."""
-    if level is None or level is ThinkingLevel.Off:
-        return None
-    clamped = clamp_thinking_level(model, level)
-    if clamped is not ThinkingLevel.Off:
-        return clamped
-    log.warn("thinking level ignored", model=model.id, provider=model.provider, thinking_level=level.value)
-    return None

@@ -4,6 +4,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 
 from providers.chat import open_full, open_simple, retyped
+from providers.levels import clamped_level
 from runtime.errors import ApiStatusError
 from runtime.streams.assembler import MessageAssembler
 from runtime.streams.channel import MessageStream
@@ -14,7 +15,6 @@ from runtime.values.model import Model
 from runtime.values.options import SimpleStreamOptions, StreamOptions
 
 from .grammar import grammar_properties
-from .options import clamped_level
 from .responses_compat import responses_compat
 from .responses_decode import ResponsesDecoder
 from .responses_errors import status_text

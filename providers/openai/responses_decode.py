@@ -28,6 +28,16 @@ _DELTAS: Mapping[str, str] = {
     "response.function_call_arguments.delta": "function_call",
     "response.custom_tool_call_input.delta": "custom_tool_call",
 }
+_PART_ENDS: Mapping[str, tuple[str, str]] = {
+    "response.output_text.done": ("message", "text"),
+    "response.refusal.done": ("message", "refusal"),
+    "response.reasoning_text.done": ("reasoning", "text"),
+    "response.reasoning_summary_text.done": ("reasoning", "text"),
+    "response.function_call_arguments.done": ("function_call", "arguments"),
+    "response.custom_tool_call_input.done": ("custom_tool_call", "input"),
+}
+"""The kind of the item that has such a part, and the name of its whole text."""
+_REASON_CHARACTERS = 200
 _STOP_REASONS: Mapping[str, StopReason] = {
     "completed": StopReason.Stop,
     "in_progress": StopReason.Stop,
@@ -100,18 +110,24 @@ class ResponsesDecoder:
                 self._output.added(chunk)
             case "response.output_item.done":
                 self._output.done(chunk)
+            case "response.content_part.done":
+                self._end_part(chunk)
+            case _ if kind in _PART_ENDS:
+                of, name = _PART_ENDS[kind]
+                self._output.completed(of, chunk, chunk.get(name))
             case "response.reasoning_summary_part.done":
                 self._output.appended("reasoning", chunk, _PARTS)
-            case "response.function_call_arguments.done":
-                self._output.completed("function_call", chunk, chunk.get("arguments"))
-            case "response.custom_tool_call_input.done":
-                self._output.completed("custom_tool_call", chunk, chunk.get("input"))
             case "response.created" | "response.queued" | "response.in_progress":
                 self._assembler.update(response_id=text_at(chunk, "response", "id") or None)
             case "response.failed":
                 raise ProviderError(response_failure(self._described(chunk)))
             case "response.completed" | "response.incomplete" | "response.cancelled":
                 self._end(kind.removeprefix("response."), self._described(chunk))
+
+    def _end_part(self, chunk: dict[str, Any]) -> None:
+        kind = "reasoning" if text_at(chunk, "part", "type").startswith("reasoning") else "message"
+        told = text_at(chunk, "part", "text") or text_at(chunk, "part", "refusal")
+        self._output.completed(kind, chunk, told)
 
     def _described(self, chunk: dict[str, Any]) -> dict[str, Any]:
         """The response of an event, or the event itself. Its id and its usage are those of the reply."""
@@ -128,7 +144,9 @@ class ResponsesDecoder:
         self._output.end(response.get("output"))
         reason = text_at(response, "incomplete_details", "reason")
         if reason not in ("", "max_output_tokens"):
-            self._assembler.add_diagnostic({"type": "incomplete", "details": {"reason": reason}})
+            self._assembler.add_diagnostic(
+                {"type": "incomplete", "details": {"reason": reason[:_REASON_CHARACTERS]}}
+            )
         status = response.get("status")
         self._outcome = _outcome(named if status is None else status, response)
         self.finished = True

@@ -7,25 +7,30 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlsplit
 
-from runtime.errors import InvalidOptionError
 from runtime.streams.call_ids import short_hash
 from runtime.streams.handoff import LanguageMessage
 from runtime.values.content import ImageContent, TextContent, ThinkingContent, ToolCall
 from runtime.values.message import AssistantMessage, ToolResultMessage, UserMessage
 from runtime.values.model import Model, same_model
-from runtime.values.text import compact_json, parse_json
+from runtime.values.text import compact_json
 
 from .grammar import grammar_input
-from .responses_signatures import call_extras, text_identity
+from .responses_signatures import call_extras, reasoning_item, text_identity
 from .responses_tools import ToolLoader, WireItem
 
 ONLY_IMAGE = "(see attached image)"
 NO_OUTPUT = "(no tool output)"
 _ID_LENGTH = 64
-_STORING_HOSTS = ("api.openai.com", ".openai.azure.com")
+_STORING_HOSTS = (
+    "api.openai.com",
+    "openai.azure.com",
+    "services.ai.azure.com",
+    "cognitiveservices.azure.com",
+)
 """Where a reasoning item without anything to read is looked up among stored items. Nothing is stored (``store: false``), so the
-whole request would be refused; and with it the ids of what was said after it."""
+whole request would be refused. So would be the ids of what was said after it, and what the provider's own tools did."""
 
 
 def input_items(
@@ -39,7 +44,7 @@ def input_items(
 ) -> list[WireItem]:
     """The items of a transcript that ``transform_messages`` made fit for the model.
 
-    Raises InvalidOptionError for a reasoning item that is no JSON, and for a call of a grammar tool without its input.
+    Raises InvalidOptionError for a call of a grammar tool without its input.
     """
     writing = _Writing(model, grammar, loader)
     if system_prompt:
@@ -138,11 +143,11 @@ class _Reply:
         )
         self._texts = 0
         self._reasoning = {
-            place: _reasoning_item(block.thinking_signature)
+            place: item
             for place, block in enumerate(message.content)
-            if isinstance(block, ThinkingContent) and block.thinking_signature
+            if isinstance(block, ThinkingContent) and (item := reasoning_item(block.thinking_signature))
         }
-        storing = any(host in model.base_url for host in _STORING_HOSTS)
+        storing = _is_storing(model.base_url)
         self._withheld = {
             place for place, item in self._reasoning.items() if storing and not _is_readable(item)
         }
@@ -165,7 +170,7 @@ class _Reply:
     def _provider_items(self) -> dict[int, list[WireItem]]:
         """By the index of the block that they stand before; the others stand last."""
         placed: defaultdict[int, list[WireItem]] = defaultdict(list)
-        for entry in self._message.provider_items:
+        for entry in () if self._withheld else self._message.provider_items:
             match entry:
                 case {"index": int(index), "item": {"type": str()} as item}:
                     placed[max(0, index)].append(item)
@@ -204,18 +209,12 @@ class _Reply:
         return item
 
 
-def _reasoning_item(signature: str) -> WireItem:
+def _is_storing(base_url: str) -> bool:
     try:
-        item = parse_json(signature)
-    except ValueError as error:
-        raise InvalidOptionError(
-            f"a thinking signature of the transcript is no reasoning item: {error}"
-        ) from None
-    if not isinstance(item, dict):
-        raise InvalidOptionError(
-            f"a thinking signature of the transcript is no reasoning item: {signature[:80]!r}"
-        )
-    return item
+        host = urlsplit(base_url.strip()).hostname or ""
+    except ValueError:
+        return False
+    return any(host == name or host.endswith(f".{name}") for name in _STORING_HOSTS)
 
 
 def _is_readable(item: WireItem) -> bool:

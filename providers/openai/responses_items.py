@@ -9,6 +9,38 @@ from .grammar import DEFAULT_PROPERTY, GrammarInput
 from .responses_signatures import call_signature, reasoning_signature, text_signature
 
 RawItem = dict[str, Any]
+PartKey = tuple[Any, ...]
+_BETWEEN = "\n\n"
+"""Between two parts of a summary."""
+
+
+class Parts:
+    """The text of an item by its parts, of which each is streamed, then told whole."""
+
+    def __init__(self) -> None:
+        self._pieces: dict[PartKey, list[str]] = {}
+        self.corrected = False
+        """A part's whole text is not what was streamed of it, nor what follows that."""
+
+    @property
+    def text(self) -> str:
+        """All that is known."""
+        return "".join(piece for pieces in self._pieces.values() for piece in pieces)
+
+    def append(self, key: PartKey, delta: str) -> None:
+        """More of a part."""
+        self._pieces.setdefault(key, []).append(delta)
+
+    def complete(self, key: PartKey, value: str, between: str = "") -> str:
+        """All of a part; what is to be streamed of it now. ``between`` stands before one of which nothing was streamed."""
+        is_last = key not in self._pieces or key == next(reversed(self._pieces))
+        gap = between if key not in self._pieces and self.text and not self.text.endswith(between) else ""
+        streamed = "".join(self._pieces.get(key, ()))
+        self._pieces[key] = [gap + value]
+        if is_last and value.startswith(streamed):
+            return gap + value[len(streamed) :]
+        self.corrected = self.corrected or value != streamed
+        return ""
 
 
 class OutputItem:
@@ -21,11 +53,11 @@ class OutputItem:
         self.index: int | None = None
         self.ended = False
 
-    def append(self, delta: str) -> None:
-        """More of it."""
+    def append(self, delta: str, part: PartKey = ()) -> None:
+        """More of it, or of a part of it."""
 
-    def complete(self, value: str) -> None:
-        """All of what was streamed, before the item itself repeats it."""
+    def complete(self, value: str, part: PartKey = ()) -> None:
+        """All of what was streamed of it, or of a part of it, before the item itself repeats that."""
 
     def finish(self, raw: RawItem) -> None:
         """Its final value."""
@@ -53,19 +85,26 @@ class ReasoningItem(OutputItem):
         super().__init__(assembler, raw)
         self._block = assembler.thinking_start()
         self._raw: RawItem = {}
+        self._parts = Parts()
 
-    def append(self, delta: str) -> None:
+    def append(self, delta: str, part: PartKey = ()) -> None:
+        self._parts.append(part, delta)
         self._assembler.thinking_delta(self._block, delta)
+
+    def complete(self, value: str, part: PartKey = ()) -> None:
+        if missing := self._parts.complete(part, value, _BETWEEN) if value else "":
+            self._assembler.thinking_delta(self._block, missing)
 
     def finish(self, raw: RawItem) -> None:
         super().finish(raw)
         self._raw = raw
-        told = _texts(raw.get("summary"), "\n\n") or _texts(raw.get("content"), "\n\n")
+        told = _texts(raw.get("summary"), _BETWEEN) or _texts(raw.get("content"), _BETWEEN)
+        told = told or (self._parts.text if self._parts.corrected else "")
         self._assembler.thinking_end(self._block, told or None, reasoning_signature(raw))
 
     def close(self) -> None:
         super().close()
-        self._assembler.thinking_end(self._block)
+        self._assembler.thinking_end(self._block, self._parts.text if self._parts.corrected else None)
 
     def amend(self, raw: RawItem) -> None:
         """The encrypted content may come as late as this."""
@@ -86,9 +125,15 @@ class MessageItem(OutputItem):
         super().__init__(assembler, raw)
         self._initial = _texts(raw.get("content"))
         self._block = assembler.text_start()
+        self._parts = Parts()
 
-    def append(self, delta: str) -> None:
+    def append(self, delta: str, part: PartKey = ()) -> None:
+        self._parts.append(part, delta)
         self._assembler.text_delta(self._block, delta)
+
+    def complete(self, value: str, part: PartKey = ()) -> None:
+        if missing := self._parts.complete(part, value) if value else "":
+            self._assembler.text_delta(self._block, missing)
 
     def finish(self, raw: RawItem) -> None:
         super().finish(raw)
@@ -96,7 +141,8 @@ class MessageItem(OutputItem):
 
     def close(self) -> None:
         super().close()
-        self._assembler.text_end(self._block, self._assembler.text_of(self._block) or self._initial)
+        told = self._parts.text if self._parts.corrected else self._assembler.text_of(self._block)
+        self._assembler.text_end(self._block, told or self._initial)
 
 
 class CallItem(OutputItem):
@@ -128,10 +174,10 @@ class FunctionCallItem(CallItem):
         self._initial = _arguments(raw)
         self._complete: str | None = None
 
-    def append(self, delta: str) -> None:
+    def append(self, delta: str, part: PartKey = ()) -> None:
         self._assembler.tool_call_delta(self._block, delta)
 
-    def complete(self, value: str) -> None:
+    def complete(self, value: str, part: PartKey = ()) -> None:
         """Stream what is missing; where it contradicts what was streamed, it holds, unless the item says otherwise."""
         streamed = self._assembler.text_of(self._block) if self._complete is None else value
         self._complete = value
@@ -160,11 +206,11 @@ class CustomCallItem(CallItem):
         self._input = GrammarInput(argument)
         self._unsent = self._input.append(initial) if initial else ""
 
-    def append(self, delta: str) -> None:
+    def append(self, delta: str, part: PartKey = ()) -> None:
         if delta:
             self._stream(self._input.append(delta))
 
-    def complete(self, value: str) -> None:
+    def complete(self, value: str, part: PartKey = ()) -> None:
         self._stream(self._input.close(value))
 
     def finish(self, raw: RawItem) -> None:

@@ -6,7 +6,7 @@ of its kind; and what the response lists at its end completes what never was.
 """
 
 from collections import defaultdict, deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from providers.loose_json import text_at, whole_number
@@ -19,6 +19,7 @@ from .responses_items import (
     FunctionCallItem,
     MessageItem,
     OutputItem,
+    PartKey,
     ProviderItem,
     RawItem,
     ReasoningItem,
@@ -26,6 +27,8 @@ from .responses_items import (
 
 _CALLS = ("function_call", "custom_tool_call")
 _TEXTS = ("reasoning", "message")
+_Step = tuple[Mapping[str, Any], PartKey, str, bool]
+"""An event, the part that it is about, what it says of that, and whether that is all."""
 
 
 class Output:
@@ -40,8 +43,9 @@ class Output:
         self._by_call: dict[str, OutputItem] = {}
         self._latest: dict[str, OutputItem] = {}
         self._blocks = 0
-        self._homeless: defaultdict[str, list[str]] = defaultdict(list)
-        """Deltas of items that nobody announced; they count only if no item of the kind ever comes."""
+        self._homeless: defaultdict[str, dict[PartKey, list[_Step]]] = defaultdict(dict)
+        """Events of items that nobody announced; they count only if no item of the kind ever comes. Those of calls are kept by
+        call, and are also what a call that is announced late begins with."""
 
     @property
     def has_calls(self) -> bool:
@@ -57,16 +61,20 @@ class Output:
     def appended(self, kind: str, event: Mapping[str, Any], delta: str) -> None:
         """Take a piece of an item; of one that has its final value, none."""
         item = self._item_of(kind, event)
-        if item is None and kind in _TEXTS:
-            self._homeless[kind].append(delta)
-        elif item is not None and item.kind == kind and not item.ended:
-            item.append(delta)
+        if item is None:
+            self._keep(kind, event, delta, whole=False)
+        elif item.kind == kind and not item.ended:
+            item.append(delta, _part_of(event))
 
     def completed(self, kind: str, event: Mapping[str, Any], value: Any) -> None:
-        """Take all of what was streamed of an item."""
+        """Take all of what was streamed of an item, or of a part of one."""
         item = self._item_of(kind, event)
-        if item is not None and item.kind == kind and not item.ended and isinstance(value, str):
-            item.complete(value)
+        if not isinstance(value, str):
+            return
+        if item is None:
+            self._keep(kind, event, value, whole=True)
+        elif item.kind == kind and not item.ended:
+            item.complete(value, _part_of(event))
 
     def done(self, event: Mapping[str, Any]) -> None:
         """Take ``output_item.done``, also of an item that was never announced; the second of one item says nothing."""
@@ -96,13 +104,19 @@ class Output:
                 item.close()
         self._house()
 
+    def _keep(self, kind: str, event: Mapping[str, Any], text: str, *, whole: bool) -> None:
+        place = _place_of(event) if kind in _CALLS else ()
+        part = _part_of(event) if kind in _CALLS else (*_place_of(event), *_part_of(event))
+        if text or kind in _CALLS:
+            self._homeless[kind].setdefault(place, []).append((event, part, text, whole))
+
     def _house(self) -> None:
         kinds = {item.kind for item in self._items}
-        for kind in _TEXTS:
-            told = "" if kind in kinds else "".join(self._homeless[kind])
-            if told and (item := self._open({"type": kind}, None)):
-                item.append(told)
-                item.close()
+        for kind in (*_TEXTS, *_CALLS):
+            for steps in self._homeless.pop(kind, {}).values() if kind not in kinds else ():
+                if item := self._open({"type": kind, **_named(steps)}, None):
+                    _replay(item, steps)
+                    item.close()
 
     def _open(self, raw: RawItem, index: int | None) -> OutputItem | None:
         if not text_at(raw, "type"):
@@ -116,7 +130,15 @@ class Output:
         self._name(item, index, item.id)
         if item.kind in _CALLS and (call_id := text_at(raw, "call_id")):
             self._by_call[call_id] = item
+        if item.kind == "function_call":
+            self._take_in(item, index)
         return item
+
+    def _take_in(self, item: OutputItem, index: int | None) -> None:
+        kept = self._homeless[item.kind]
+        for place, steps in list(kept.items()):
+            if place == ("index", index) or (item.id and item.id == text_at(steps[0][0], "item_id")):
+                _replay(item, kept.pop(place))
 
     def _made(self, raw: RawItem) -> OutputItem:
         match raw["type"]:
@@ -178,3 +200,33 @@ class Output:
             if found[place] is None and (waiting := rest[text_at(raw, "type")]):
                 found[place] = waiting.popleft()
         return found
+
+
+def _place_of(event: Mapping[str, Any]) -> PartKey:
+    index = whole_number(event.get("output_index"))
+    return ("id", text_at(event, "item_id")) if index is None else ("index", index)
+
+
+def _part_of(event: Mapping[str, Any]) -> PartKey:
+    """Which part of its item an event is about; the end of a part of a summary is none of it, but stands behind it."""
+    names = ("summary_index", "content_index")
+    kind = text_at(event, "type")
+    told = ("summary" in kind, kind.endswith("summary_part.done"))
+    return (*told, *(whole_number(event.get(name)) or 0 for name in names))
+
+
+def _named(steps: Iterable[_Step]) -> RawItem:
+    """What events say of the call that they belong to."""
+    said: RawItem = {}
+    for event, *_ in steps:
+        for name, told in (("id", "item_id"), ("call_id", "call_id"), ("name", "name")):
+            said[name] = said.get(name) or text_at(event, told)
+    return said
+
+
+def _replay(item: OutputItem, steps: Iterable[_Step]) -> None:
+    for _, part, text, whole in steps:
+        if whole:
+            item.complete(text, part)
+        else:
+            item.append(text, part)

@@ -47,6 +47,12 @@ def reasoning_signature(item: Mapping[str, Any]) -> str:
     return rewritten_json(dict(item))
 
 
+def reasoning_item(signature: str | None) -> dict[str, Any] | None:
+    """The item, to be sent as it came; None for a signature of another kind."""
+    item = _parsed(signature)
+    return item if isinstance(item, dict) and item.get("type") == "reasoning" else None
+
+
 def _parsed(signature: str | None) -> Any:
     try:
         return parse_json(signature) if signature else None

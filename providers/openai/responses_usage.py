@@ -3,10 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
+from providers.token_counts import count, details
 from runtime.values.model import Model, calculate_cost
 from runtime.values.usage import Usage, UsageCost
-
-from .token_counts import count, details
 
 _FACTORS: Mapping[str, float] = {"flex": 0.5, "priority": 2.0}
 _PRIORITY_FACTORS: Mapping[str, float] = {"gpt-5.5": 2.5}

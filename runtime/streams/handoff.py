@@ -50,7 +50,8 @@ def transform_messages(
       an error result.
     - Of the replies of other models (another provider, API or id) signatures and provider items are dropped, and
       thinking becomes text as ``foreign_thinking`` says: in ``<thinking>`` tags, plain, or not at all.
-      ``normalize_id(id, model, reply)`` says how their call ids are written; ids that are there already are replaced.
+      ``normalize_id(id, model, reply)`` says how their call ids are written.
+    - Call ids that are empty or there already are replaced, whoever made them.
     - Without image input, each run of images becomes one line of text.
     """
     if foreign_thinking not in get_args(ForeignThinking):
@@ -149,20 +150,23 @@ def _reply(
     ids: "_CallIds",
 ) -> AssistantMessage:
     if same_model(reply, model):
-        for call in reply.tool_calls:
-            ids.take(call.id)
-        return _own_reply(reply)
+        return _own_reply(_with(reply, content=tuple(_named(block, ids) for block in reply.content)))
+    last = max((place for place, block in enumerate(reply.content) if _speaks(block)), default=0)
     content: list[_Block] = []
-    for block in reply.content:
+    for place, block in enumerate(reply.content):
         match block:
             case TextContent():
                 content.append(_with(block, text_signature=None))
-            case ThinkingContent():
-                content.extend(_told(block, thinking))
+            case ThinkingContent() if _speaks(block):
+                content.extend(_told(block, thinking, is_last=place == last))
             case ToolCall():
                 call_id = ids.distinct(block.id, normalize_id(block.id, model, reply))
                 content.append(_with(block, id=call_id, thought_signature=None))
     return _with(reply, content=tuple(content), provider_items=())
+
+
+def _named(block: _Block, ids: "_CallIds") -> _Block:
+    return _with(block, id=ids.distinct(block.id, block.id)) if isinstance(block, ToolCall) else block
 
 
 def _own_reply(reply: AssistantMessage) -> AssistantMessage:
@@ -188,12 +192,22 @@ def _moved(item: Any, dropped: Sequence[int]) -> Any:
     return item
 
 
-def _told(block: ThinkingContent, thinking: ForeignThinking) -> Iterator[TextContent]:
-    if thinking == "drop" or block.redacted or not block.thinking.strip():
-        return
-    yield TextContent(
-        f"<thinking>\n{block.thinking}\n</thinking>" if thinking == "tagged" else block.thinking
-    )
+def _speaks(block: _Block) -> bool:
+    """Whether a block says something in words."""
+    match block:
+        case TextContent(text=text):
+            return bool(text.strip())
+        case ThinkingContent(thinking=text, redacted=redacted):
+            return not redacted and bool(text.strip())
+    return False
+
+
+def _told(block: ThinkingContent, thinking: ForeignThinking, *, is_last: bool) -> Iterator[TextContent]:
+    """Thinking as text; where only that tells them apart, a blank line parts it from the words behind it."""
+    if thinking == "tagged":
+        yield TextContent(f"<thinking>\n{block.thinking}\n</thinking>")
+    elif thinking == "plain":
+        yield TextContent(block.thinking if is_last else f"{block.thinking}\n\n")
 
 
 def _same_id(call_id: str, model: Model, source: AssistantMessage) -> str:
@@ -208,16 +222,13 @@ class _CallIds:
         self._taken = {""}
         self._again: defaultdict[str, int] = defaultdict(int)
 
-    def take(self, call_id: str) -> None:
-        self._taken.add(call_id.partition("|")[0])
-
     def distinct(self, original: str, normalized: str) -> str:
         """The normalised id, or where that is empty or taken, one that every API accepts."""
         distinct = normalized
         while distinct.partition("|")[0] in self._taken:
             self._again[original] += 1
             distinct = f"call_{short_hash(f'{self._again[original]}|{original}')}"
-        self.take(distinct)
+        self._taken.add(distinct.partition("|")[0])
         return distinct
 
 

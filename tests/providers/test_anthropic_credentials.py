@@ -11,7 +11,7 @@ from providers.anthropic.messages_api import (
     stream_anthropic,
     stream_simple_anthropic,
 )
-from providers.keys import resolve_api_key
+from providers.keys import AUTHENTICATING_HEADERS, resolve_api_key
 from runtime.errors import InvalidOptionError, MissingApiKeyError, UnsupportedModelError
 from runtime.streams.call import complete, complete_simple, stream, stream_simple
 from runtime.values.context import Context
@@ -99,6 +99,32 @@ def test_headers_are_credentials_too(environment, header):
     assert credential(access={"auth_token": "t", "headers": {header: "mine"}}) == (None, None)
     with pytest.raises(MissingApiKeyError):
         credential(headers={header: None})
+
+
+@pytest.mark.parametrize("header", AUTHENTICATING_HEADERS)
+def test_the_environment_adds_nothing_to_a_header_that_authenticates(environment, header):
+    """Neither its token nor its key goes out beside the header."""
+    environment(**ALL)
+    assert credential(headers={header.title(): "mine"}) == (None, None)
+    assert credential(access={"headers": {header: "mine"}}) == (None, None)
+
+
+@pytest.mark.parametrize("settings", [{"api_key": "k"}, {"auth_token": "t"}])
+async def test_a_header_of_azures_replaces_the_handles_credential(settings):
+    """As the other two do: one credential goes out."""
+    mine = SimpleStreamOptions(headers={"API-Key": "mine"}, cache_retention="none")
+    request = await sent_by(anthropic.messages, mine, **settings)
+    assert request.headers["api-key"] == "mine"
+    assert not {"x-api-key", "authorization"} & set(request.headers)
+
+
+async def test_a_header_of_a_gateway_goes_beside_the_providers_credential():
+    """It opens the gateway, which hands the other one on."""
+    mine = SimpleStreamOptions(headers={"cf-aig-authorization": "Bearer g"}, cache_retention="none")
+    request = await sent_by(anthropic.messages, mine, api_key="k")
+    assert (request.headers["cf-aig-authorization"], request.headers["x-api-key"]) == ("Bearer g", "k")
+    request = await sent_by(anthropic.messages, mine, auth_token="t")
+    assert request.headers["authorization"] == "Bearer t"
 
 
 @pytest.mark.parametrize("header", ["Authorization", "x-api-key", "CF-AIG-Authorization"])

@@ -1,10 +1,14 @@
 """Messages streams: what becomes of their events."""
 
 import json
+import time
+import tracemalloc
 
 import pytest
 
+from providers.anthropic.blocks import ThinkingBlock
 from providers.anthropic.decode import NO_REASON, NOT_STOPPED, REFUSED
+from runtime.streams.assembler import MessageAssembler
 from runtime.streams.events import TextDelta, ToolCallDelta, ToolCallEnd
 from runtime.streams.overflow import is_context_overflow
 from runtime.values.content import TextContent, ThinkingContent, ToolCall
@@ -72,6 +76,41 @@ def test_thinking_is_signed():
     )
     assert decoded.message.content == (ThinkingContent("hm", "abcd"), ThinkingContent("", ""))
     assert decoded.of(0) == ["thinking_start", "thinking_delta", "thinking_end"]
+
+
+def test_a_signature_without_an_end_is_kept():
+    """The reply's end is the block's."""
+    pieces = (more(0, "signature_delta", signature=piece) for piece in ("b", "c"))
+    assert content_of(opened(0, "thinking", thinking="hm", signature="a"), *pieces) == (
+        ThinkingContent("hm", "abc"),
+    )
+
+
+def _cost_of_signing(pieces: int) -> tuple[float, int]:
+    """The seconds and the bytes that a signature in so many pieces takes."""
+    assembler = MessageAssembler(model_of(), timestamp=0)
+    assembler.start()
+    block = ThinkingBlock(assembler, {"type": "thinking"})
+    deltas = [{"type": "signature_delta", "signature": "x" * 99 + str(n)} for n in range(pieces)]
+    tracemalloc.start()
+    started = time.process_time()
+    for delta in deltas:
+        block.delta(delta)
+    block.end()
+    took, held = time.process_time() - started, tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    (signed,) = assembler.done(StopReason.Stop).content
+    assert isinstance(signed, ThinkingContent)
+    assert signed.thinking_signature == "".join(delta["signature"] for delta in deltas)
+    return took, held
+
+
+def test_a_signature_in_many_pieces_costs_what_it_is_long():
+    """Ten times the pieces take about ten times the time and the memory."""
+    few = [_cost_of_signing(500) for _ in range(3)]
+    many = [_cost_of_signing(5000) for _ in range(3)]
+    assert min(held for _, held in many) < 20 * min(held for _, held in few)
+    assert min(took for took, _ in many) < 30 * min(took for took, _ in few) + 0.005
 
 
 def test_redacted_thinking_keeps_its_data():

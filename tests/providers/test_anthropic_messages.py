@@ -166,7 +166,7 @@ def test_unsigned_thinking_where_the_endpoint_takes_it(signature):
     ("how", "sent"),
     [
         ("tagged", [text("<thinking>\nhm\n</thinking>"), text("a")]),
-        ("plain", [text("hm"), text("a")]),
+        ("plain", [text("hm\n\n"), text("a")]),
         ("drop", [text("a")]),
     ],
 )

@@ -154,6 +154,47 @@ def test_damaged_input_is_read_as_far_as_it_goes():
     assert message.provider_items[0]["item"]["input"] == {"query": "a b"}
 
 
+@pytest.mark.parametrize("kind", ["server_tool_use", "mcp_tool_use"])
+def test_a_use_that_a_limit_left_without_its_result_is_not_sent(kind):
+    """The provider would refuse the transcript for ever; those with a result stay, and so does the text."""
+    second = (opened(3, kind, id="srvtoolu_2", name="web_search", input={}), typed('{"query": "a b', 3))
+    message = reply_of(*SEARCHED, *second, reason="max_tokens").message
+    assert [entry["item"].get("id") for entry in message.provider_items] == ["srvtoolu_1", None, "srvtoolu_2"]
+    assert sent_back(message) == WIRE
+    assert sent_back(parse_message(message.model_dump_json())) == WIRE
+
+
+def test_a_reply_that_was_cut_in_its_only_use_is_left_out():
+    """Nothing of it is left."""
+    message = reply_of(*SEARCHED[:2], reason="max_tokens").message
+    sent = messages_of(model_of(), user("hi"), message, user("go on"))
+    assert [wire["role"] for wire in sent] == ["user", "user"]
+
+
+def test_a_use_that_waits_for_the_callers_results_goes_back():
+    """Code that called one of the caller's tools has no result yet; also where a limit cut what came behind the call."""
+    code = {"id": "srvtoolu_1", "name": "code_execution", "input": {"code": "f()"}}
+    caller = {"type": "code_execution_20250825", "tool_id": "srvtoolu_1"}
+    events = (
+        opened(0, "server_tool_use", **code),
+        stopped(0),
+        opened(1, "tool_use", id="toolu_1", name="f", input={}, caller=caller),
+        stopped(1),
+    )
+    for reason in ("tool_use", "max_tokens"):
+        kinds = [block["type"] for block in sent_back(reply_of(*events, reason=reason).message)]
+        assert kinds == ["server_tool_use", "tool_use"]
+
+
+@pytest.mark.parametrize("odd", [None, 7, [], {}, ""])
+def test_a_use_that_nothing_can_answer_is_not_sent_after_a_limit(odd):
+    """Whoever wrote its id."""
+    items = [{"type": "server_tool_use", "id": odd}, {"type": "later", "tool_use_id": odd}]
+    provider_items = [{"index": 0, "item": item} for item in items]
+    message = own(TextContent("hi"), provider_items=provider_items, stop_reason=StopReason.Length)
+    assert [block["type"] for block in sent_back(message)] == ["later", "text"]
+
+
 def test_one_that_was_cut_off_by_a_failure_is_dropped():
     """Nobody may send half of it back."""
     assert decode(start_of(), SEARCHED[0]).message.provider_items == ()
@@ -191,6 +232,24 @@ def test_citations_go_back_with_their_text():
     assert (text.text, json.loads(text.text_signature)) == ("It is so.", {"citations": [CITATION]})
     assert sent_back(message) == [{"type": "text", "text": "It is so.", "citations": [CITATION]}]
     assert sent_back(message, model_of("other")) == [{"type": "text", "text": "It is so."}]
+
+
+@pytest.mark.parametrize("kind", ["char_location", "page_location", "content_block_location"])
+def test_a_citation_goes_back_without_the_id_of_its_file(kind):
+    """The provider tells it and refuses to be told, also null; transcripts that were written down hold it."""
+    place = {"type": kind, "cited_text": "so", "document_index": 0, "document_title": None}
+    for file_id in ("file_1", None):
+        cited = more(0, "citations_delta", citation={**place, "file_id": file_id})
+        message = reply_of(opened(0, text=""), said("It is so."), cited, stopped(0)).message
+        assert sent_back(message) == [{"type": "text", "text": "It is so.", "citations": [place]}]
+        assert sent_back(parse_message(message.model_dump_json())) == sent_back(message)
+
+
+def test_citations_that_are_no_objects_go_back_as_they_are():
+    """Nobody knows what they mean."""
+    for citations in ([7, None, CITATION], {"file_id": "x"}, "x"):
+        message = own(TextContent("hi", json.dumps({"citations": citations})))
+        assert sent_back(message) == [{"type": "text", "text": "hi", "citations": citations}]
 
 
 def test_text_without_citations_has_no_signature():

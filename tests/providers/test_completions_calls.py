@@ -45,6 +45,32 @@ def test_a_call_arrives_in_pieces():
     assert (call.id, call.name, call.arguments) == ("a", "get_weather", {"city": "Oslo"})
 
 
+def test_the_call_of_an_old_server_is_read():
+    """What ``function_call`` says piece by piece is one call without an id."""
+    pieces = [
+        {"name": "read", "arguments": ""},
+        {"arguments": '{"path":'},
+        {"name": "read", "arguments": '"x"}'},
+    ]
+    decoded = decode(
+        *(chunk_of({"function_call": piece}) for piece in pieces), chunk_of(finish="function_call")
+    )
+    assert decoded.of(0) == ["toolcall_start", *["toolcall_delta"] * 3, "toolcall_end"]
+    assert decoded.message.stop_reason is StopReason.ToolUse
+    (call,) = decoded.message.tool_calls
+    assert (call.id, call.name, call.arguments) == ("", "read", {"path": "x"})
+
+
+def test_a_call_that_is_told_in_both_forms_is_one_call():
+    """``function_call`` adds nothing to ``tool_calls``, and nothing when it is empty or odd."""
+    both = {"function_call": {"name": "f", "arguments": "{}"}}
+    entry = piece_of("{}", "f", index=0, id="a")
+    decoded = decode(chunk_of({"tool_calls": [entry], **both}), chunk_of(both), CALLS)
+    assert [(call.id, call.arguments) for call in decoded.message.tool_calls] == [("a", {})]
+    odd = ({}, "f", ["f"], 3, {"name": None, "arguments": ""})
+    assert decode(*(chunk_of({"function_call": piece}) for piece in odd), CALLS).message.tool_calls == ()
+
+
 def test_ids_that_change_do_not_matter():
     """The index says which call it is; the first id and the first name count."""
     entries = [

@@ -293,7 +293,11 @@ async def test_the_payload_hook_may_replace_the_payload_or_change_it(changed):
         await complete(model_at(server.url), context, StreamOptions(on_payload=hook))
     sent = server.requests[0].json()
     assert sent["stream"] is True
-    assert sent == {"model": "m", "own": True, "stream": True} if changed else sent["messages"][0]["content"] == "changed"
+    assert (
+        sent == {"model": "m", "own": True, "stream": True}
+        if changed
+        else sent["messages"][0]["content"] == "changed"
+    )
     assert context.model_dump_json() == before
 
 

@@ -192,6 +192,17 @@ def test_encrypted_reasoning_goes_back_with_its_calls():
     assert "reasoning_details" not in messages_of(MODEL, own(*signed[1:]))[0]
 
 
+def test_encrypted_reasoning_follows_a_call_whose_id_was_used_before():
+    """It names the id that the call has on the wire."""
+    detail = {"type": "reasoning.encrypted", "id": "call_1", "data": "abc"}
+    reply = own(ToolCall("call_1", "t", {}, json.dumps(detail)))
+    first, _, second, _ = messages_of(MODEL, reply, reply)
+    assert first["reasoning_details"] == [detail]
+    call_id = second["tool_calls"][0]["id"]
+    assert call_id != "call_1"
+    assert second["reasoning_details"] == [{**detail, "id": call_id}]
+
+
 # Replies of others
 
 
@@ -229,7 +240,7 @@ def test_ids_that_share_their_first_half_stay_distinct():
 
 @pytest.mark.parametrize(
     ("how", "content"),
-    [("tagged", "<thinking>\nhm\n</thinking>done"), ("plain", "hmdone"), ("drop", "done")],
+    [("tagged", "<thinking>\nhm\n</thinking>done"), ("plain", "hm\n\ndone"), ("drop", "done")],
 )
 def test_foreign_thinking_becomes_text_as_asked(how, content):
     """In tags, plain, or not at all."""

@@ -238,3 +238,48 @@ def test_custom_input_may_be_cut_inside_a_character():
         decoded = custom_of(custom(), *pieces, whole("😀"), custom_end("😀"))
         assert decoded.message.tool_calls[0].arguments == {"payload": "😀"}
         assert json.loads("".join(deltas(decoded))) == {"payload": "😀"}
+
+
+# Calls that nobody announced
+
+
+@pytest.mark.parametrize(
+    "events",
+    [
+        (arguments_delta(0, '{"a"', item_id="fc_1"), arguments_delta(0, ":1}", item_id="fc_1")),
+        (arguments_done('{"a":1}'),),
+        (arguments_delta(0, '{"a"'), arguments_done('{"a":1}')),
+        (arguments_delta(0, '{"b"'), arguments_done('{"a":1}')),
+    ],
+)
+def test_a_call_that_nobody_announced_is_a_call(events):
+    """With what its events say of it."""
+    named = [{**event, "item_id": "fc_1", "call_id": "call_1", "name": "f"} for event in events]
+    for last in (named, [*events[:-1], named[-1]]):
+        decoded = decode(*last, completed())
+        (call,) = decoded.message.tool_calls
+        assert (call.id, call.name, call.arguments) == ("call_1|fc_1", "f", {"a": 1})
+        assert decoded.message.stop_reason is StopReason.ToolUse
+
+
+def test_calls_that_nobody_announced_are_told_apart_by_their_places():
+    """Or by their ids."""
+    pieces = [("fc_1", '{"a"'), ("fc_2", '{"b"'), ("fc_1", ":1}"), ("fc_2", ":2}")]
+    for place in ({"fc_1": 0, "fc_2": 1}, {}):
+        events = [arguments_delta(place.get(name), text, item_id=name) for name, text in pieces]
+        calls = decode(*events, completed()).message.tool_calls
+        assert [call.arguments for call in calls] == [{"a": 1}, {"b": 2}]
+
+
+@pytest.mark.parametrize("late", [end(""), begin(), completed(end("")["item"])])
+def test_a_call_that_is_announced_late_keeps_its_arguments(late):
+    """It has its names from the item, which is the only call."""
+    decoded = decode(arguments_delta(0, '{"a":1}', item_id="fc_1"), late, completed())
+    (call,) = decoded.message.tool_calls
+    assert (call.id, call.name, call.arguments) == ("call_1|fc_1", "f", {"a": 1})
+
+
+def test_arguments_after_the_end_of_their_call_are_no_other_call():
+    """Whatever they are named."""
+    decoded = decode(begin(), end(), arguments_delta(None, "{}"), arguments_delta(7, "{}"), completed())
+    assert len(decoded.message.tool_calls) == 1

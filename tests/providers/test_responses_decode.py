@@ -516,6 +516,8 @@ def test_a_response_that_was_filtered_says_why():
     message = decode(OPEN, HELLO, filtered).message
     assert (message.stop_reason, message.text) == (StopReason.Length, "Hello")
     assert message.diagnostics == ({"type": "incomplete", "details": {"reason": "content_filter"}},)
+    talkative = completed(status="incomplete", incomplete_details={"reason": "x" * 1000})
+    assert decode(talkative).message.diagnostics[0]["details"] == {"reason": "x" * 200}
     limited = completed(status="incomplete", incomplete_details={"reason": "max_output_tokens"})
     assert decode(OPEN, HELLO, limited).message.diagnostics == ()
 
@@ -636,3 +638,68 @@ def test_items_without_a_type_are_none():
         ).message.provider_items
         == ()
     )
+
+
+# Final values of parts
+
+
+def text_done(index, text, **fields):
+    return event_of("output_text.done", index, text=text, **fields)
+
+
+def part_done(index, kind, **fields):
+    return event_of("content_part.done", index, part={"type": kind, **fields})
+
+
+def summary_done(index, text, part=0):
+    return event_of("reasoning_summary_text.done", index, text=text, summary_index=part)
+
+
+@pytest.mark.parametrize(
+    ("events", "expected"),
+    [
+        ((text_done(0, "Hello"),), ["Hello"]),
+        ((part_done(0, "output_text", text="Hello"),), ["Hello"]),
+        ((part_done(0, "refusal", refusal="Hello"),), ["Hello"]),
+        ((event_of("refusal.done", 0, refusal="Hello"),), ["Hello"]),
+        ((text_done(0, "Hello"), part_done(0, "output_text", text="Hello")), ["Hello"]),
+        ((text_delta(0, "Hel"), text_done(0, "Hello")), ["Hel", "lo"]),
+        ((HELLO, text_done(0, ""), part_done(0, "output_text")), ["Hello"]),
+        ((text_done(0, "Hel"), text_done(0, "lo", content_index=1)), ["Hel", "lo"]),
+        ((text_delta(0, "Jello"), text_done(0, "Hello")), ["Jello"]),
+    ],
+)  # fmt: skip
+def test_the_end_of_a_part_counts_where_the_item_never_ends(events, expected):
+    """What was not streamed follows; what contradicts the deltas holds; also of an item that never began."""
+    for beginning in ((OPEN,), ()):
+        decoded = decode(*beginning, *events, completed())
+        assert decoded.message.text == "Hello"
+        assert "".join(deltas(decoded)) in ("".join(expected), "Hello")
+        if beginning:
+            assert deltas(decoded) == expected
+
+
+def test_the_end_of_a_part_leaves_the_other_parts():
+    """A correction is of one part alone."""
+    pieces = (text_delta(0, "a", content_index=0), text_delta(0, "b", content_index=1))
+    decoded = decode(OPEN, *pieces, text_done(0, "A", content_index=0), completed())
+    assert decoded.message.text == "Ab"
+
+
+def test_the_end_of_an_item_counts_more_than_that_of_its_parts():
+    """And the deltas repeat nothing."""
+    decoded = decode(OPEN, text_done(0, "Hel"), DONE, text_done(0, "Jello"), completed())
+    assert (decoded.message.text, deltas(decoded)) == ("Hello", ["Hel", "lo"])
+
+
+def test_the_end_of_a_summary_counts_where_the_item_never_ends():
+    """Its parts are apart, whether or not the server says where they end."""
+    for beginning in ((THINK | {"output_index": 0},), ()):
+        decoded = decode(*beginning, summary_done(0, "a"), summary_done(0, "b", 1), completed())
+        assert decoded.message.content == (ThinkingContent("a\n\nb"),)
+    both = decode(
+        summary_delta(0, "a"), event_of("reasoning_text.done", 0, text="b", content_index=0), completed()
+    )
+    assert both.message.content == (ThinkingContent("a\n\nb"),)
+    reasoned = decode(part_done(0, "reasoning_text", text="hm"), completed())
+    assert reasoned.message.content == (ThinkingContent("hm"),)

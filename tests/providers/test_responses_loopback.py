@@ -3,15 +3,16 @@
 import pytest
 import trio
 
-from providers import openai
+from providers import anthropic, openai
 from runtime.streams.call import complete, complete_simple, stream, stream_simple
 from runtime.streams.events import StreamError, TextDelta
 from runtime.streams.overflow import is_context_overflow
-from runtime.values.content import TextContent, ThinkingContent, ToolCall
+from runtime.values.content import TextContent, ToolCall
 from runtime.values.context import Context
 from runtime.values.message import AssistantMessage, StopReason, user
 from runtime.values.model import Model
 from runtime.values.options import SimpleStreamOptions, StreamOptions
+from runtime.values.tool import GrammarSampling, GrammarVariants, Tool
 from tests.providers.loopback import SSE_HEAD, Script, Wire, chunk, reply, serve, sse
 from tests.providers.responses_lab import (
     WEATHER,
@@ -27,6 +28,12 @@ from tests.providers.responses_lab import (
 )
 
 KEY = "sk-loopback-0123456789"
+GRAMMAR = Tool(
+    "sample_tool",
+    "Takes text",
+    {"type": "object", "properties": {"payload": {"type": "string"}}, "required": ["payload"]},
+    GrammarSampling(GrammarVariants(openai_lark="start: A")),
+)
 HI = Context(messages=[user("hi")])
 ONCE = StreamOptions(max_retries=0)
 HELLO = sse_of(added(0, "message", "msg_1"), text_delta(0, "Hello"))
@@ -297,20 +304,42 @@ async def test_no_error_holds_the_key(answer):
     assert KEY not in message.model_dump_json()
 
 
+@pytest.mark.parametrize("connect", [openai.responses, openai.chat_completions, anthropic.messages])
+@pytest.mark.parametrize("spelled", [r"sk-very\u002Fsecret\u002Bkey", r"\u0073k-very\/secret\u002bkey"])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        lambda body: reply(body, status=401),
+        lambda body: reply(body, content_type="application/json"),
+        lambda body: sse(f"event: error\ndata: {body}\n\n"),
+        lambda body: sse(f"event: message\ndata: {body[:-1]}\n\n"),
+    ],
+)
+async def test_no_error_holds_a_key_that_was_escaped(connect, spelled, answer):
+    """Neither as the server spelled it nor as it reads."""
+    body = f'{{"error":{{"message":"bad key {spelled}"}}}}'
+    async with serve(answer(body)) as server:
+        model = connect("sk-very/secret+key", base_url=f"{server.url}/v1").model("m")
+        message = await complete(model, HI, ONCE)
+    assert message.stop_reason is StopReason.Error
+    assert message.error_message.count("bad key") == message.error_message.count("bad key ***")
+    assert "secret" not in message.model_dump_json()
+
+
 async def test_a_transcript_that_cannot_be_sent_is_an_error():
     """As a lone event, before any request; it says what is wrong."""
     async with serve() as server:
-        model = model_at(server.url)
+        model = model_at(server.url, compat={"supports_openai_grammar_tools": True})
         broken = AssistantMessage(
-            [ThinkingContent("hm", "{")],
+            [ToolCall("call_1|ctc_1", "sample_tool", {})],
             api=model.api,
             provider=model.provider,
             model=model.id,
             stop_reason=StopReason.Stop,
         )
-        async with stream(model, Context(messages=[broken]), ONCE) as reply_:
+        async with stream(model, Context(messages=[broken], tools=[GRAMMAR]), ONCE) as reply_:
             (event,) = [event async for event in reply_]
-    assert "line 1 column 1" in event.error.error_message
+    assert 'requires argument "payload"' in event.error.error_message
     assert server.requests == []
 
 

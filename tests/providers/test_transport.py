@@ -666,3 +666,22 @@ def test_arbitrary_bytes_are_an_answer_or_an_error_of_ours(wire):
                     assert not isinstance(error, InvalidOptionError)
 
     trio.run(main)
+
+
+@pytest.mark.parametrize(
+    "spelled",
+    [
+        "k-é/s+\"'0", r"k-\u00e9\/s\u002B\"\u0027" + "0", r"\u006b\u002d\u00E9\\u002Fs\\u002b\u0022'0", "k-%C3%A9%2fs%2B%22%270",
+    ],
+)  # fmt: skip
+def test_a_key_is_known_in_any_spelling(spelled):
+    """Its characters may be escaped each in its own way, as JSON encoders and URLs do."""
+    request = Request("http://h/v1", {}, b"", ("k-é/s+\"'0",))
+    assert request.redactor(f"<{spelled}>") == "<***>"
+
+
+def test_a_sentence_that_hides_a_key_stands_for_its_body():
+    """Where only reading the JSON brings a key to light, the raw text is not shown."""
+    request = Request("http://h/v1", {}, b"", ("sk-\nsecret",))
+    data = rb'{"error":{"message":"bad sk-\u005cnsecret"}}'
+    assert request.describe(data, 1000) == "bad ***"

@@ -3,7 +3,7 @@
 import json
 import re
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from runtime.streams.call_ids import normalize_anthropic_id, normalize_completions_id, normalize_responses_id
@@ -11,7 +11,7 @@ from runtime.streams.handoff import transform_messages
 from runtime.testing.strategies import contexts
 from runtime.values.content import TextContent, ThinkingContent, ToolCall
 from runtime.values.context import Context
-from runtime.values.message import AssistantMessage, StopReason, parse_message, user
+from runtime.values.message import AssistantMessage, StopReason, ToolResultMessage, parse_message, user
 from tests.providers import anthropic_lab, completions_lab, responses_lab
 
 SECRET = "signed-by-another"
@@ -33,14 +33,22 @@ def wander(messages, route):
     return messages
 
 
+def assert_new(used, ids):
+    """None of these call ids is empty, or was used before in the payload."""
+    assert all(ids)
+    assert len({*used, *ids}) == len(used) + len(ids)
+    used.update(ids)
+
+
 def assert_anthropic(payload):
-    """The next message answers each tool_use once, first of all, and no reply follows a reply."""
+    """The next message answers each tool_use once, first of all, no reply follows a reply, and no id comes twice."""
     messages = payload["messages"]
+    used = set()
     for place, message in enumerate(messages):
         blocks = message["content"] if isinstance(message["content"], list) else []
         asked = [block["id"] for block in blocks if block["type"] == "tool_use"]
         assert all(ANTHROPIC_ID.fullmatch(call_id) for call_id in asked)
-        assert len(set(asked)) == len(asked)
+        assert_new(used, asked)
         if asked:
             assert messages[place + 1]["role"] == "user"
             answer = messages[place + 1]["content"]
@@ -50,23 +58,26 @@ def assert_anthropic(payload):
 
 
 def assert_completions(payload):
-    """The messages right after a reply with calls answer each of them once, in order."""
+    """The messages right after a reply with calls answer each of them once, in order, and no id comes twice."""
     waiting = []
+    used = set()
     for message in payload["messages"]:
         if message["role"] == "tool":
             assert message["tool_call_id"] == waiting.pop(0)
             continue
         assert waiting == []
         waiting = [call["id"] for call in message.get("tool_calls", ())]
+        assert_new(used, waiting)
 
 
 def assert_responses(payload):
-    """Each call has one output, after it and before anything of the user, and ids are short."""
+    """Each call has one output, after it and before anything of the user; ids are short, and none comes twice."""
     waiting = set()
+    used = set()
     for item in payload["input"]:
         match item.get("type"):
             case "function_call" | "custom_tool_call":
-                assert item["call_id"] not in waiting
+                assert_new(used, [item["call_id"]])
                 assert RESPONSES_ID.fullmatch(item["call_id"])
                 assert len(item.get("id", "")) <= 64
                 waiting.add(item["call_id"])
@@ -90,6 +101,47 @@ def test_every_api_takes_what_wandered(context, route):
         payload = payload_of(model, *messages, system_prompt=context.system_prompt, tools=list(context.tools))
         json.dumps(payload, ensure_ascii=False, allow_nan=False).encode()
         check(payload)
+
+
+def own_call(author, call_id):
+    """A reply of a target's own model that calls once."""
+    model, _, _ = TARGETS[author]
+    names = (model.api, model.provider, model.id)
+    return AssistantMessage([ToolCall(call_id, "look", {})], *names, stop_reason=StopReason.ToolUse)
+
+
+POOR_IDS = {
+    "anthropic": ["", "call_0", "call_1"],
+    "completions": ["", "call_0", "call_1"],
+    "responses": ["", "call_0", "|fc_0", "call_0|fc_0", "call_0|fc_1"],
+}
+
+
+@st.composite
+def poorly_named(draw):
+    """Turns of the targets' own models, whose servers send no call ids, or count them anew in each reply."""
+    messages = [user("hi")]
+    for author in draw(st.lists(st.sampled_from(sorted(TARGETS)), min_size=1, max_size=4)):
+        model, _, _ = TARGETS[author]
+        ids = draw(st.lists(st.sampled_from(POOR_IDS[author]), min_size=1, max_size=3))
+        calls = [ToolCall(call_id, "look", {}) for call_id in ids]
+        reply = AssistantMessage(calls, model.api, model.provider, model.id, stop_reason=StopReason.ToolUse)
+        results = [ToolResultMessage(call_id, "look", [TextContent("seen")]) for call_id in ids]
+        messages += [reply, *results, user("next")]
+    return messages
+
+
+@settings(max_examples=60)
+@given(poorly_named(), st.lists(st.sampled_from(sorted(TARGETS)), max_size=2))
+@example([user("hi"), *(own_call("anthropic", "") for _ in "ab")], [])
+@example([own_call("completions", "call_0"), own_call("anthropic", "call_0")], [])
+@example([own_call("responses", "call_0|fc_0"), own_call("responses", "call_0|fc_1")], [])
+def test_no_call_id_comes_twice_whoever_made_it(messages, route):
+    """Ids that are empty or repeat are told apart, also those of the target model's own replies."""
+    messages = wander(messages, route)
+    for name, check in CHECKS.items():
+        model, _, payload_of = TARGETS[name]
+        check(payload_of(model, *messages))
 
 
 def reply_of(model, number):

@@ -99,7 +99,7 @@ def test_a_model_that_declares_no_input_gets_no_images():
     ("how", "expected"),
     [
         ("tagged", (TEXT("<thinking>\n hm\n</thinking>"), TEXT("yes"))),
-        ("plain", (TEXT(" hm"), TEXT("yes"))),
+        ("plain", (TEXT(" hm\n\n"), TEXT("yes"))),
         ("drop", (TEXT("yes"),)),
     ],
 )
@@ -108,6 +108,17 @@ def test_foreign_thinking_becomes_text(how, expected):
     reply = said(ThinkingContent(" hm", "signed"), TEXT("yes", "signed"))
     [message] = handed(reply, foreign_thinking=how)
     assert message.content == expected
+
+
+def test_plain_thinking_stands_apart_from_the_text_behind_it():
+    """A blank line ends it if another text follows, thought or said; nothing is added before silence or calls."""
+    call = ToolCall("a", "go", {})
+    thoughts = (ThinkingContent("one"), ThinkingContent("two"))
+    message, *_ = handed(said(*thoughts, call, TEXT("yes"), TEXT(" ")), foreign_thinking="plain")
+    assert message.content == (TEXT("one\n\n"), TEXT("two\n\n"), call, TEXT("yes"), TEXT(" "))
+    silent = (TEXT(" "), ThinkingContent(""), ThinkingContent("x", redacted=True))
+    message, *_ = handed(said(*thoughts, *silent, call), foreign_thinking="plain")
+    assert message.content == (TEXT("one\n\n"), TEXT("two"), TEXT(" "), call)
 
 
 def test_foreign_thinking_that_says_nothing_is_dropped():
@@ -254,11 +265,11 @@ def test_results_without_a_call_are_left_out():
     assert answers(handed(result("a"), asked("a"))) == [("a", NO_RESULT)]
 
 
-def test_calls_that_share_an_id_in_one_reply_get_their_own_results():
-    """Results of equal ids answer the calls in order; a foreign reply's calls are told apart."""
+@pytest.mark.parametrize("origin", [OWN, FOREIGN])
+def test_calls_that_share_an_id_in_one_reply_get_their_own_results(origin):
+    """Results of equal ids answer the calls in order, and the calls are told apart, whoever made them."""
     two = (result("a", "one"), result("a", "two"))
-    assert answers(handed(asked("a", "a", origin=OWN), *two)) == [("a", "one"), ("a", "two")]
-    reply, *results = handed(asked("a", "a"), *two)
+    reply, *results = handed(asked("a", "a", origin=origin), *two)
     distinct = f"call_{short_hash('1|a')}"
     assert [call.id for call in reply.tool_calls] == ["a", distinct]
     assert answers(results) == [("a", "one"), (distinct, "two")]
@@ -297,6 +308,18 @@ def test_a_foreign_id_does_not_take_that_of_an_own_call():
     own, _, foreign, _ = handed(asked("a_1", origin=OWN), asked("a.1"), normalize=normalize_anthropic_id)
     assert own.tool_calls[0].id == "a_1"
     assert foreign.tool_calls[0].id == f"call_{short_hash('1|a.1')}"
+
+
+def test_an_own_id_is_replaced_only_if_it_is_empty_or_taken():
+    """The first of equal ids stays, replacements have no item id, and results follow their calls."""
+    own = asked("", "b|fc_1", "b|fc_2", "|fc_3", "c|fc_4", origin=OWN)
+    ids = [call.id for call in own.tool_calls]
+    _, _, reply, *results = handed(asked("c"), result("c"), own, *map(result, ids, ids))
+    sent = [call.id for call in reply.tool_calls]
+    assert sent[1] == "b|fc_1"
+    made = [(0, ""), (2, "b|fc_2"), (3, "|fc_3"), (4, "c|fc_4")]
+    assert all(sent[place] == f"call_{short_hash(f'1|{call_id}')}" for place, call_id in made)
+    assert answers(results) == [*zip(sent, ids, strict=True)]
 
 
 def test_the_normalizer_is_told_the_target_and_the_source():
@@ -348,9 +371,10 @@ def test_nothing_of_another_model_is_left(transcript, model, normalize, how):
             if not same_model(message, model):
                 assert message.provider_items == ()
                 check_foreign_blocks(message.content)
-                wire_ids = [call.id.partition("|")[0] for call in message.tool_calls]
-                assert len({*wire_ids, *ids}) == len(wire_ids) + len(ids)
-            ids.update(call.id.partition("|")[0] for call in message.tool_calls)
+            wire_ids = [call.id.partition("|")[0] for call in message.tool_calls]
+            assert all(wire_ids)
+            assert len({*wire_ids, *ids}) == len(wire_ids) + len(ids)
+            ids.update(wire_ids)
         elif "image" not in model.input and not isinstance(message.content, str):
             assert not any(isinstance(block, ImageContent) for block in message.content)
 

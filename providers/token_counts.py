@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from providers.loose_json import whole_number
+from .loose_json import whole_number
 
 _LARGEST = 2**53 - 1
 
@@ -15,5 +15,10 @@ def details(raw: dict[str, Any], name: str) -> dict[str, Any]:
 
 def count(raw: dict[str, Any], name: str) -> int:
     """A count; 0 for what is none."""
-    number = whole_number(raw.get(name))
-    return number if number is not None and 0 <= number <= _LARGEST else 0
+    return told_count(raw.get(name)) or 0
+
+
+def told_count(value: Any) -> int | None:
+    """A count; None for what is none, where that differs from 0."""
+    number = whole_number(value)
+    return number if number is not None and 0 <= number <= _LARGEST else None
