@@ -99,7 +99,7 @@ class Agent(metaclass=OpenedOnly):
             except BaseException as error:  # noqa: BLE001 - it is raised again, over what leaving raises
                 feed.leave()
                 try:
-                    await self._leave(run)
+                    await self._leave(run)  # noqa: ASYNC102 - shielded in there, once cancelled
                 finally:
                     run.abandon()
                     raise error  # the block's own wins

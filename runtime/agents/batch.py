@@ -271,7 +271,7 @@ class Batch:
         try:
             with trio.CancelScope(deadline=_deadline(seconds)) as patience:
                 result = await slot.tool.execute(invocation)
-        except BaseException as error:
+        except BaseException as error:  # noqa: ASYNC103 - what holds a cancellation is raised
             if not all(isinstance(leaf, Exception) for leaf in leaves(error)):
                 raise  # a cancellation, or what ends the run
             failure = error

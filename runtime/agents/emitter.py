@@ -89,7 +89,7 @@ class Emitter:
                 for present in tuple(self._subscriptions):
                     if present in self._subscriptions and present not in self._silenced:
                         await self._tell_one(present, event)
-        except BaseException as failure:  # what is left of a group, when the scope has taken its own out
+        except BaseException as failure:  # what is left of a group, when the scope has taken its own out  # noqa: ASYNC103 - what holds a cancellation is raised
             if holds_cancellation(failure) or present is None:
                 raise
             self._fail(present, failure)
@@ -103,7 +103,7 @@ class Emitter:
     async def _tell_one(self, subscription: Subscription, event: AgentEvent) -> None:
         try:
             await ask("a listener", subscription.listener, event)
-        except BaseException as failure:
+        except BaseException as failure:  # noqa: ASYNC103 - what holds a cancellation is raised
             if holds_cancellation(failure):
                 raise
             self._fail(subscription, failure)

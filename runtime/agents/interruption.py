@@ -89,7 +89,7 @@ class Interruption:
         try:
             with self.scope() as scope:
                 value = await function(*args)
-        except BaseException as error:
+        except BaseException as error:  # noqa: ASYNC103 - what holds a cancellation is raised
             if holds_cancellation(error):  # of somebody else's scope: ours has taken its own out
                 raise
             failure = error

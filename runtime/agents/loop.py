@@ -209,7 +209,7 @@ class AgentLoop:
         if not self._cut.is_set():
             try:
                 await self._read(reading)
-            except BaseException as failure:
+            except BaseException as failure:  # noqa: ASYNC103 - what holds a cancellation is raised
                 if holds_cancellation(failure):
                     raise
                 self._cut.fail(failure)

@@ -123,7 +123,7 @@ class Run:
                     on_outer_cancel=self._emitter.hurry_listeners,
                     resisting=self._resisting,
                 )
-        except BaseException as bug:
+        except BaseException as bug:  # noqa: ASYNC103 - what holds a cancellation is raised
             if holds_cancellation(bug):
                 raise
             self._cut.fail(bug)
