@@ -113,6 +113,8 @@ class ProviderBlock:
         self._item = dict(start)
         self._place = place
         self._input: list[str] = []
+        self._texts: dict[str, list[str]] = {}
+        self._citations: list[Any] = []
 
     def delta(self, delta: JsonObject) -> None:
         """Put it where the documentation of the block says."""
@@ -122,7 +124,7 @@ class ProviderBlock:
             case {"type": "text_delta" | "thinking_delta" | "signature_delta"}:
                 self._append(delta["type"].removesuffix("_delta"), delta)
             case {"type": "citations_delta", "citation": citation}:
-                self._item[CITATIONS] = [*(self._item.get(CITATIONS) or ()), citation]
+                self._citations.append(citation)
             case {"type": "compaction_delta"}:
                 self._append("content", delta)
                 if "encrypted_content" in delta:
@@ -130,12 +132,15 @@ class ProviderBlock:
 
     def _append(self, name: str, delta: JsonObject) -> None:
         if isinstance(delta.get(name), str):
-            self._item[name] = text_at(self._item, name) + delta[name]
+            self._texts.setdefault(name, [text_at(self._item, name)]).append(delta[name])
 
     def end(self) -> None:
         """Hand it over."""
         if text := "".join(self._input).strip():
             self._item["input"] = parse_partial_json(text)
+        if self._citations:
+            self._item[CITATIONS] = [*(self._item.get(CITATIONS) or ()), *self._citations]
+        self._item |= {name: "".join(pieces) for name, pieces in self._texts.items()}
         self._assembler.add_provider_item(self._item, self._place)
 
 
