@@ -19,6 +19,7 @@ from runtime import (
     is_context_overflow,
     open_agent,
     stream,
+    stream_simple,
     user,
 )
 from runtime.testing.invariants import (
@@ -53,7 +54,8 @@ def calling(*tool_calls, content=None, **more):
 
 async def collect(model, context=HELLO, options=PATIENT):
     """The events of a call, which keep to the grammar, and its message."""
-    async with stream(model, context, options) as reply:
+    opened = stream_simple if isinstance(options, SimpleStreamOptions) else stream
+    async with opened(model, context, options) as reply:
         events = [event async for event in reply]
         message = await reply.result()
     assert_stream_grammar(events)
