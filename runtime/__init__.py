@@ -1,17 +1,18 @@
 """agentrio: an actor-style agent runtime on trio. Everything public of the kernel is importable from here."""
 
 from .agents.agent import Agent as Agent
-from .agents.agent import AgentRun as AgentRun
 from .agents.arguments import validate_tool_arguments as validate_tool_arguments
 from .agents.arguments import validate_tool_call as validate_tool_call
 from .agents.emitter import Listener as Listener
 from .agents.emitter import Subscription as Subscription
+from .agents.events import AgentCall as AgentCall
 from .agents.events import AgentEnd as AgentEnd
 from .agents.events import AgentEvent as AgentEvent
 from .agents.events import AgentStart as AgentStart
 from .agents.events import MessageEnd as MessageEnd
 from .agents.events import MessageStart as MessageStart
 from .agents.events import MessageUpdate as MessageUpdate
+from .agents.events import SubagentEvent as SubagentEvent
 from .agents.events import ToolExecutionEnd as ToolExecutionEnd
 from .agents.events import ToolExecutionStart as ToolExecutionStart
 from .agents.events import ToolExecutionUpdate as ToolExecutionUpdate
@@ -24,6 +25,7 @@ from .agents.hooks import ResultPatch as ResultPatch
 from .agents.hooks import ToolCallInfo as ToolCallInfo
 from .agents.hooks import TurnInfo as TurnInfo
 from .agents.hooks import TurnUpdate as TurnUpdate
+from .agents.invocation import ToolInvocation as ToolInvocation
 from .agents.keywords import AgentChanges as AgentChanges
 from .agents.keywords import AgentSettings as AgentSettings
 from .agents.low_level import AgentLoopStream as AgentLoopStream
@@ -35,15 +37,19 @@ from .agents.mailbox import Delivery as Delivery
 from .agents.mailbox import DeliveryStatus as DeliveryStatus
 from .agents.mailbox import QueueMode as QueueMode
 from .agents.opening import open_agent as open_agent
+from .agents.run import AgentRun as AgentRun
 from .agents.settings import AgentLoopConfig as AgentLoopConfig
 from .agents.settings import AgentOptions as AgentOptions
+from .agents.settings import SteeringPolicy as SteeringPolicy
 from .agents.state import AgentState as AgentState
 from .agents.state import AgentStatistics as AgentStatistics
 from .agents.tool import AgentContext as AgentContext
 from .agents.tool import AgentTool as AgentTool
 from .agents.tool import AgentToolResult as AgentToolResult
 from .agents.tool import ToolExecutionMode as ToolExecutionMode
-from .agents.tool import ToolInvocation as ToolInvocation
+from .agents.tree import AgentMonitor as AgentMonitor
+from .agents.tree import AgentTree as AgentTree
+from .agents.tree import agent_tree as agent_tree
 from .errors import AbortedError as AbortedError
 from .errors import AgentBusyError as AgentBusyError
 from .errors import AgentClosedError as AgentClosedError
@@ -66,6 +72,7 @@ from .errors import ToolNotFoundError as ToolNotFoundError
 from .errors import ToolValidationError as ToolValidationError
 from .errors import TransportError as TransportError
 from .errors import UnsupportedModelError as UnsupportedModelError
+from .log import add_agent_context as add_agent_context
 from .streams.assembler import MessageAssembler as MessageAssembler
 from .streams.call import complete as complete
 from .streams.call import complete_simple as complete_simple
@@ -105,10 +112,10 @@ from .values.content import ToolCall as ToolCall
 from .values.context import Context as Context
 from .values.diagnostics import create_diagnostic as create_diagnostic
 from .values.diagnostics import with_diagnostic as with_diagnostic
+from .values.embeddings import Embedding as Embedding
+from .values.embeddings import EmbeddingBatch as EmbeddingBatch
+from .values.embeddings import EmbeddingUsage as EmbeddingUsage
 from .values.images import AssistantImages as AssistantImages
-from .values.images import Embedding as Embedding
-from .values.images import EmbeddingBatch as EmbeddingBatch
-from .values.images import EmbeddingUsage as EmbeddingUsage
 from .values.images import ImagesContext as ImagesContext
 from .values.images import ImagesStopReason as ImagesStopReason
 from .values.message import AssistantMessage as AssistantMessage

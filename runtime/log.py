@@ -1,12 +1,49 @@
 """Logging: structlog over the standard library's loggers, below the name ``agentrio``.
 
-Silent until the application configures logging; structlog is imported when a line is really wanted.
+Silent until the application configures logging; structlog is imported when a line is really wanted. A line of a run's
+tasks carries ``agent``, ``run``, ``turn``, in a tool ``call`` and ``tool``, and below an agent that called it ``callers``.
 """
 
 import logging
+from collections.abc import Mapping, MutableMapping
+from contextvars import ContextVar
 from typing import Any
 
 logging.getLogger("agentrio").addHandler(logging.NullHandler())
+_BOUND: ContextVar[Mapping[str, Any]] = ContextVar("agentrio_log_fields", default={})  # noqa: B039 - never changed
+
+
+def bind(**fields: Any) -> None:
+    """Put fields on every line that this task, and the tasks that it starts from now on, write."""
+    _BOUND.set({**_BOUND.get(), **fields})
+
+
+def bind_run(agent: str, run: int) -> None:
+    """The same for a run, which starts afresh: a call that it is made from goes to its ``callers``."""
+    outer = _BOUND.get()
+    fields: dict[str, Any] = {"agent": agent, "run": run}
+    if "call" in outer:
+        caller = "{agent} run {run} turn {turn} call {call}".format_map(outer)
+        fields["callers"] = (*outer.get("callers", ()), caller)
+    _BOUND.set(fields)
+
+
+def add_agent_context(
+    logger: object, method_name: str, event_dict: MutableMapping[str, Any]
+) -> MutableMapping[str, Any]:
+    """A structlog processor: the application's own lines in hooks, listeners and tools say where they come from, too.
+
+    Adds the fields of agentrio's own lines (``agent``, ``run``, ``turn``, ``call``, ``tool``, ``callers``), as far as there
+    are any; what the line has already stays.
+    """
+    for name, value in _BOUND.get().items():
+        event_dict.setdefault(name, value)
+    return event_dict
+
+
+def debug(event: str, **fields: Any) -> None:
+    """Say what happens."""
+    _log(logging.DEBUG, event, fields)
 
 
 def warn(event: str, **fields: Any) -> None:
@@ -28,6 +65,7 @@ def _log(level: int, event: str, fields: dict[str, Any]) -> None:
     bound = structlog.wrap_logger(
         logger,
         processors=[
+            add_agent_context,
             structlog.stdlib.add_log_level,
             structlog.stdlib.render_to_log_kwargs,
         ],

@@ -23,7 +23,8 @@ from typing import (
 import trio
 from pydantic import ValidationError
 
-from runtime.agents.tool import AgentToolResult, ToolExecutionMode, ToolInvocation
+from runtime.agents.invocation import ToolInvocation
+from runtime.agents.tool import AgentToolResult, ToolExecutionMode
 from runtime.errors import ToolDefinitionError
 from runtime.values.tool import ConstrainedSampling, Tool
 

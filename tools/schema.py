@@ -13,7 +13,7 @@ from pydantic.fields import FieldInfo
 from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import ErrorDetails, PydanticSerializationError, to_json
 
-from runtime.agents.tool import ToolInvocation
+from runtime.agents.invocation import ToolInvocation
 from runtime.errors import ToolDefinitionError, ToolValidationError
 from runtime.values.text import clean_json, pretty_json
 

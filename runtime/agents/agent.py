@@ -9,15 +9,8 @@ import trio
 
 from runtime.errors import AgentBusyError, AgentClosedError, InvalidOptionError, NothingToContinueError
 from runtime.values.checks import check_messages
-from runtime.values.content import ImageContent
-from runtime.values.message import (
-    AssistantMessage,
-    CustomMessage,
-    Message,
-    ToolResultMessage,
-    UserMessage,
-    user,
-)
+from runtime.values.content import ImageContent, ToolCall
+from runtime.values.message import AssistantMessage, Message
 
 from .emitter import Emitter, Listener, Subscription
 from .events import AgentEvent
@@ -25,16 +18,16 @@ from .feed import EventFeed
 from .interruption import Interruption
 from .keywords import AgentChanges
 from .loop import AgentLoop
-from .mailbox import Delivery, Envelope, Mailbox
+from .mailbox import Delivery, Envelope, Mailbox, as_message
 from .opened_only import OpenedOnly
-from .run import RUN_BUFFER, Run, RunEvents, ends_a_run
+from .outcome import CANCELLED
+from .run import RUN_BUFFER, AgentRun, Run, ends_a_run
 from .settings import AgentLoopConfig, AgentOptions, loop_fields
 from .state import AgentState, AgentStatistics, Transcript, asks_for_a_reply
 from .tool import AgentContext
 
 LAST_STEPS = 100
 """So many checkpoints a run has to settle in, when its last readers were given up."""
-AnyMessage = UserMessage | AssistantMessage | ToolResultMessage | CustomMessage
 _UPDATABLE = AgentChanges.__annotations__.keys()
 
 
@@ -65,7 +58,7 @@ class Agent(metaclass=OpenedOnly):
 
         Provider failures and aborts are in the reply's ``stop_reason``. What a hook or a listener raised is raised.
         """
-        return await self.prompt_messages([_as_message(text, images)])
+        return await self.prompt_messages([as_message(text, images)])
 
     async def prompt_messages(self, messages: Sequence[Message]) -> AssistantMessage:
         """The same with messages of any role."""
@@ -90,7 +83,7 @@ class Agent(metaclass=OpenedOnly):
 
         Leaving the block before the last event was read aborts the run and waits for it to settle.
         """
-        message = _as_message(text, images)
+        message = as_message(text, images)
         self._check_free()
         with self._feed(RUN_BUFFER, ends_a_run) as feed:
             run = self._start([message])
@@ -115,6 +108,13 @@ class Agent(metaclass=OpenedOnly):
         if self._run is not None:
             self._run.abort()
 
+    def cancel_tool_call(self, tool_call_id: str) -> bool:
+        """Cancel one tool call of the present run: the model reads that, and the run goes on.
+
+        False if there is no such call, or if its tool has returned already; then its own result stays.
+        """
+        return self._run is not None and self._run.loop.cut_call(tool_call_id, CANCELLED)
+
     async def wait_for_idle(self) -> None:
         """Wait until the present run, if any, has settled: nothing of it runs, and its listeners have returned."""
         if self._run is None:
@@ -128,12 +128,12 @@ class Agent(metaclass=OpenedOnly):
     def steer(self, message: str | Message) -> Delivery:
         """Queue a message that joins the run at its next turn, or the next run; raises QueueFullError when full."""
         self._check_open()
-        return self._steering.post(_as_message(message))
+        return self._steering.post(as_message(message))
 
     def follow_up(self, message: str | Message) -> Delivery:
         """Queue a message that joins when the run would otherwise end; raises QueueFullError when full."""
         self._check_open()
-        return self._follow_up.post(_as_message(message))
+        return self._follow_up.post(as_message(message))
 
     def clear_steering(self) -> None:
         """Return all steering messages."""
@@ -175,11 +175,16 @@ class Agent(metaclass=OpenedOnly):
             thinking_level=options.thinking_level,
             tools=options.tools,
             messages=tuple(transcript.messages),
-            is_streaming=self._run is not None,
+            is_streaming=self.is_running,
             streaming_message=transcript.streaming_message,
             pending_tool_calls=frozenset(transcript.pending),
             error_message=transcript.error_message,
         )
+
+    @property
+    def is_running(self) -> bool:
+        """Whether a run is active; it is until it has settled."""
+        return self._run is not None
 
     def statistics(self) -> AgentStatistics:
         """Figures for monitoring."""
@@ -199,7 +204,7 @@ class Agent(metaclass=OpenedOnly):
         """Change the model, tools, prompt and so on; a change while a run is active holds from the next run on.
 
         Takes ``model``, ``system_prompt``, ``thinking_level``, ``tools``, ``messages`` (AgentBusyError while a run is
-        active), ``session_id``, ``options``, ``steering_mode``, ``follow_up_mode``, ``tool_execution``.
+        active), ``session_id``, ``options``, ``steering_mode``, ``follow_up_mode``, ``steering_policy``, ``tool_execution``.
         """
         self._check_open()
         if unknown := changes.keys() - _UPDATABLE:
@@ -256,6 +261,10 @@ class Agent(metaclass=OpenedOnly):
 
     # Underneath
 
+    def _running_tools(self) -> list[tuple[ToolCall, trio.lowlevel.Task]]:
+        slots = self._run.loop.running if self._run else ()
+        return [(slot.call, slot.task) for slot in slots if slot.task is not None]
+
     def _check_open(self) -> None:
         if self._closed:
             raise AgentClosedError(f"the block of agent {self.name!r} was left")
@@ -308,9 +317,10 @@ class Agent(metaclass=OpenedOnly):
             cut,
             steering=self._steering,
             follow_up=self._follow_up,
+            steering_policy=options.steering_policy,
             number=self._runs,
         )
-        self._run = run = Run(self._runs, loop, cut, emitter, config)
+        self._run = run = Run(loop, cut, emitter, config, agent=self.name)
         self._nursery.start_soon(
             run.execute, prompts, poll_first, self._settle, name=f"agent {self.name} run {self._runs}"
         )
@@ -363,23 +373,3 @@ class Agent(metaclass=OpenedOnly):
             f"{figures.queued_follow_up} follow-up waiting" if figures.queued_follow_up else "",
         ]
         return f"<Agent {self.name!r} {', '.join(part for part in parts if part)}>"
-
-
-class AgentRun(RunEvents):
-    """One run with its events, for the task that started it."""
-
-    async def result(self) -> AssistantMessage:
-        """The final reply; reads what is left of the events. Raises what a hook or a listener raised."""
-        return (await self._end()).outcome()
-
-    def abort(self) -> None:
-        """End the run as ``Aborted``."""
-        self._run.abort()
-
-
-def _as_message(message: object, images: Sequence[ImageContent] = ()) -> Message:
-    if isinstance(message, str):
-        return user(message, images)
-    if not isinstance(message, AnyMessage):
-        raise InvalidOptionError(f"a message is a str or a Message, not {type(message).__name__}")
-    return message

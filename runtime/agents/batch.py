@@ -5,15 +5,17 @@ memory channel, so that every update arrives before the end of its call, and non
 """
 
 import copy
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any, Generic, TypeVar
 
 import trio
-from pydantic import ValidationError
 
+from runtime import log
 from runtime.errors import InvalidOptionError
-from runtime.nurseries import SingleVoiceNursery, explain, leaves
+from runtime.nurseries import SingleVoiceNursery, leaves
 from runtime.values.content import ToolCall
 from runtime.values.message import AssistantMessage, ToolResultMessage
 
@@ -21,21 +23,21 @@ from .events import (
     AgentEvent,
     MessageEnd,
     MessageStart,
+    SubagentEvent,
     ToolExecutionEnd,
     ToolExecutionStart,
     ToolExecutionUpdate,
 )
 from .hooks import Block, NewArguments, ResultPatch, ToolCallInfo, ask
 from .interruption import Attempt, Interruption
-from .settings import AgentLoopConfig
-from .tool import AgentContext, AgentTool, AgentToolResult, ToolExecutionMode, ToolInvocation
+from .invocation import ToolInvocation
+from .mailbox import Inbox
+from .outcome import ABORTED, SKIPPED, SUPERSEDED, Outcome
+from .settings import AgentLoopConfig, SteeringPolicy
+from .slot import Report, Slot
+from .tool import AgentContext, AgentToolResult, ToolExecutionMode
 from .toolbox import Toolbox
 
-ABORTED = "Operation aborted"
-TRUNCATED = (
-    'Tool call "{name}" was not executed: the reply hit the output limit, so its arguments may be cut short. '
-    "Issue the call again, complete."
-)
 UPDATES = 16
 
 T = TypeVar("T")
@@ -59,49 +61,6 @@ class OrderedCollector(Generic[T]):
         return released
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """How a call ended."""
-
-    result: AgentToolResult
-    is_error: bool
-
-    @classmethod
-    def error(cls, text: str) -> "Outcome":
-        return cls(AgentToolResult.text(text), True)
-
-    @classmethod
-    def of(cls, failure: BaseException) -> "Outcome":
-        return cls.error(explain(failure))
-
-
-@dataclass(eq=False)
-class _Slot:
-    """One call on its way. ``arguments`` are what the tool gets; ``ended`` closes it for updates."""
-
-    index: int
-    call: ToolCall
-    shown: Any
-    tool: AgentTool | None = None
-    arguments: Any = None
-    asked: ToolCallInfo | None = None
-    ended: bool = False
-
-    @classmethod
-    def of(cls, index: int, call: ToolCall) -> "_Slot":
-        """``shown`` is a copy of the arguments for readers, who may do with it what they like."""
-        return cls(index, call, copy.deepcopy(call.arguments))
-
-
-@dataclass(frozen=True)
-class _Report:
-    """What a tool's task has to say: an update, or the outcome."""
-
-    slot: _Slot
-    update: AgentToolResult | None = None
-    outcome: Outcome | None = None
-
-
 @dataclass
 class Batch:
     """All tool calls of one reply. ``run`` answers every one of them, whatever happens."""
@@ -112,11 +71,12 @@ class Batch:
     config: AgentLoopConfig
     emit: Emit
     cut: Interruption
-    running: dict[str, str]
-    """Calls whose tools run now: id to name."""
+    steering: Inbox
+    policy: SteeringPolicy = SteeringPolicy.FinishBatch
 
     def __post_init__(self) -> None:
-        self._collector: OrderedCollector[tuple[_Slot, Outcome]] = OrderedCollector()
+        self._slots = [Slot.of(index, call) for index, call in enumerate(self.reply.tool_calls)]
+        self._collector: OrderedCollector[tuple[Slot, Outcome]] = OrderedCollector()
         self._results: list[ToolResultMessage] = []
         self._outcomes: list[Outcome] = []
 
@@ -125,61 +85,98 @@ class Batch:
         """Whether every result says that the run may stop here."""
         return bool(self._outcomes) and all(outcome.result.terminate for outcome in self._outcomes)
 
+    @property
+    def running(self) -> list[Slot]:
+        """The calls whose tools run now."""
+        return [slot for slot in self._slots if slot.is_running]
+
+    def cut_call(self, call_id: str, reason: str) -> bool:
+        """Cut one call alone; False if there is none of that id that could be."""
+        cut = [slot.cut(reason) for slot in self._slots if slot.call.id == call_id]
+        return any(cut)
+
     async def run(self) -> list[ToolResultMessage]:
         """Execute the calls; the results in source order."""
-        slots = [_Slot.of(index, call) for index, call in enumerate(self.reply.tool_calls)]
-        if self._is_sequential(slots):
-            for slot in slots:
-                await self._run_together([slot])
-        else:
-            await self._run_together(slots)
+        with self._watching_steering():
+            if self._is_sequential():
+                for slot in self._slots:
+                    await self._run_together([slot])
+            else:
+                await self._run_together(self._slots)
         return self._results
 
     async def refuse(self, text: str) -> list[ToolResultMessage]:
         """Answer every call with the same error, without running any."""
-        for index, call in enumerate(self.reply.tool_calls):
-            slot = _Slot.of(index, call)
+        for slot in self._slots:
             await self._start(slot)
-            await self._end(slot, Outcome.error(text.format(name=call.name)))
+            await self._end(slot, Outcome.error(text.format(name=slot.call.name)))
         return self._results
 
-    def _is_sequential(self, slots: Sequence[_Slot]) -> bool:
+    def _is_sequential(self) -> bool:
         return self.config.tool_execution is ToolExecutionMode.Sequential or any(
-            self.toolbox.is_sequential(slot.call.name) for slot in slots
+            self.toolbox.is_sequential(slot.call.name) for slot in self._slots
         )
 
-    async def _run_together(self, slots: Sequence[_Slot]) -> None:
+    async def _run_together(self, slots: Sequence[Slot]) -> None:
         allowed = [slot for slot in slots if await self._preflight(slot)]
         if not allowed:
             return
-        limit = trio.CapacityLimiter(self.config.max_concurrent_tools or len(allowed))
-        send, receive = trio.open_memory_channel[_Report](UPDATES)
+        waiting = iter(allowed)
+        send, receive = trio.open_memory_channel[Report](UPDATES)
         async with SingleVoiceNursery() as nursery:
+
+            def start_next(channel: "trio.MemorySendChannel[Report]") -> None:
+                """In source order, also where a limit makes them wait for each other."""
+                for slot in islice(waiting, 1):
+                    name = f"tool {slot.call.name} ({slot.call.id})"
+                    nursery.start_soon(self._execute, slot, channel.clone(), start_next, name=name)
+
             with send:
-                for slot in allowed:
-                    nursery.start_soon(
-                        self._execute, slot, limit, send.clone(), name=f"tool {slot.call.name}"
-                    )
+                for _ in range(self.config.max_concurrent_tools or len(allowed)):
+                    start_next(send)
             async for report in receive:
                 await self._take(report)
 
+    # Steering that arrives meanwhile
+
+    @contextmanager
+    def _watching_steering(self) -> Iterator[None]:
+        if self.policy is SteeringPolicy.FinishBatch:
+            yield
+            return
+        with self.steering.watched(self._make_way):
+            yield
+
+    def _make_way(self) -> None:
+        for slot in self._slots:
+            if not slot.begun:
+                slot.cut(SKIPPED)
+            elif self.policy is SteeringPolicy.CancelBatch:
+                slot.cut(SUPERSEDED)
+
     # Events, in the run's task
 
-    async def _start(self, slot: _Slot) -> None:
+    async def _start(self, slot: Slot) -> None:
         await self.emit(ToolExecutionStart(slot.call.id, slot.call.name, slot.shown))
 
-    async def _take(self, report: _Report) -> None:
-        call = report.slot.call
-        if report.outcome is not None:
-            await self._end(report.slot, report.outcome)
-        elif report.update is not None and not report.slot.ended:
-            await self.emit(ToolExecutionUpdate(call.id, call.name, report.slot.shown, report.update))
+    async def _take(self, report: Report) -> None:
+        slot, call = report.slot, report.slot.call
+        match report.what:
+            case Outcome() as outcome:
+                await self._end(slot, outcome)
+            case _ if slot.ended:
+                pass
+            case AgentToolResult() as update:
+                await self.emit(ToolExecutionUpdate(call.id, call.name, slot.shown, update))
+            case SubagentEvent() as event:
+                await self.emit(event)
 
-    async def _end(self, slot: _Slot, outcome: Outcome) -> None:
+    async def _end(self, slot: Slot, outcome: Outcome) -> None:
         slot.ended = True
+        log.debug("tool ended", call=slot.call.id, tool=slot.call.name, is_error=outcome.is_error)
         await self.emit(ToolExecutionEnd(slot.call.id, slot.call.name, outcome.result, outcome.is_error))
         for released, its_outcome in self._collector.add(slot.index, (slot, outcome)):
-            message = _result_message(released.call, its_outcome)
+            message = its_outcome.message(released.call)
             self._results.append(message)
             self._outcomes.append(its_outcome)
             await self.emit(MessageStart(message))
@@ -187,18 +184,25 @@ class Batch:
 
     # Before the tool
 
-    async def _preflight(self, slot: _Slot) -> bool:
+    async def _preflight(self, slot: Slot) -> bool:
         """Start, find, prepare, validate, ask; False when that ended the call already."""
         await self._start(slot)
-        outcome: Outcome | None = ABORTED_OUTCOME
-        if not self.cut.is_set():
-            attempt = await self.cut.attempt(self._refusal, slot)
-            outcome = self._settled(attempt) if attempt.failure or attempt.was_cut else attempt.value
+        outcome: Outcome | None = self._cut_before(slot)
+        if outcome is None:
+            attempt = await self.cut.attempt(self._refusal, slot, opened=slot.hold)
+            settled = attempt.failure is not None or attempt.was_cut
+            outcome = self._settled(slot, attempt) if settled else attempt.value
         if outcome is not None:
             await self._end(slot, outcome)
         return outcome is None
 
-    async def _refusal(self, slot: _Slot) -> Outcome | None:
+    def _cut_before(self, slot: Slot) -> Outcome | None:
+        """What a call ends with that is cut before anything of it ran."""
+        if slot.reason is not None:
+            return Outcome.error(slot.reason)
+        return Outcome.error(ABORTED) if self.cut.is_set() else None
+
+    async def _refusal(self, slot: Slot) -> Outcome | None:
         slot.tool = self.toolbox.find(slot.call.name)
         prepared = slot.tool.prepare_arguments(copy.deepcopy(slot.call.arguments))
         call = ToolCall(slot.call.id, slot.call.name, prepared)
@@ -209,7 +213,7 @@ class Batch:
             slot, await ask("before_tool_call", self.config.before_tool_call, self._info(slot))
         )
 
-    def _answered(self, slot: _Slot, answer: object) -> Outcome | None:
+    def _answered(self, slot: Slot, answer: object) -> Outcome | None:
         match answer:
             case None:
                 return None
@@ -222,10 +226,10 @@ class Batch:
             f"before_tool_call must return Block, NewArguments or None, not {type(answer).__name__}"
         )
 
-    def _info(self, slot: _Slot) -> ToolCallInfo:
+    def _info(self, slot: Slot) -> ToolCallInfo:
         return ToolCallInfo(slot.call, copy.deepcopy(slot.arguments), self.reply, self.context)
 
-    def _settled(self, attempt: Attempt[Any]) -> Outcome:
+    def _settled(self, slot: Slot, attempt: Attempt[Any]) -> Outcome:
         """How a call ended: whatever it did, it was aborted if it was cut before that."""
         for leaf in leaves(attempt.failure) if attempt.failure else ():
             if not isinstance(
@@ -233,7 +237,7 @@ class Batch:
             ):  # KeyboardInterrupt and the like end the run, not only the call
                 self.cut.fail(leaf)
         if attempt.was_cut:
-            return ABORTED_OUTCOME
+            return Outcome.error(slot.reason or ABORTED)
         if attempt.failure is not None:
             return Outcome.of(attempt.failure)
         assert isinstance(attempt.value, Outcome)  # noqa: S101 - it returned
@@ -242,27 +246,31 @@ class Batch:
     # The tool, in its own task
 
     async def _execute(
-        self, slot: _Slot, limit: trio.CapacityLimiter, channel: "trio.MemorySendChannel[_Report]"
+        self,
+        slot: Slot,
+        channel: "trio.MemorySendChannel[Report]",
+        start_next: "Callable[[trio.MemorySendChannel[Report]], None]",
     ) -> None:
+        log.bind(call=slot.call.id, tool=slot.call.name)
         with channel:
-            outcome = self._settled(await self.cut.attempt(self._outcome, slot, limit, channel))
-            self.running.pop(slot.call.id, None)
-            await channel.send(_Report(slot, outcome=outcome))
+            outcome = self._cut_before(slot) or await self._run_tool(slot, channel)
+            slot.returned = True
+            start_next(channel)
+            await channel.send(Report(slot, outcome))
 
-    async def _outcome(
-        self, slot: _Slot, limit: trio.CapacityLimiter, channel: "trio.MemorySendChannel[_Report]"
-    ) -> Outcome:
-        async with limit:
-            if self.cut.is_set():
-                return ABORTED_OUTCOME
-            self.running[slot.call.id] = slot.call.name
-            slot.asked = self._info(slot)
-            return await self._after(slot, await self._call_tool(slot, channel))
+    async def _run_tool(self, slot: Slot, channel: "trio.MemorySendChannel[Report]") -> Outcome:
+        slot.task = trio.lowlevel.current_task()
+        log.debug("tool started")
+        return self._settled(slot, await self.cut.attempt(self._outcome, slot, channel, opened=slot.hold))
 
-    async def _call_tool(self, slot: _Slot, channel: "trio.MemorySendChannel[_Report]") -> Outcome:
+    async def _outcome(self, slot: Slot, channel: "trio.MemorySendChannel[Report]") -> Outcome:
+        slot.asked = self._info(slot)
+        return await self._after(slot, await self._call_tool(slot, channel))
+
+    async def _call_tool(self, slot: Slot, channel: "trio.MemorySendChannel[Report]") -> Outcome:
         assert slot.tool is not None  # noqa: S101 - preflight found it
         invocation = ToolInvocation(
-            slot.call.id, slot.call.name, slot.arguments, self.context, _updates_of(slot, channel)
+            slot.call.id, slot.call.name, slot.arguments, self.context, _reporting(slot, channel)
         )
         own = getattr(slot.tool, "timeout", None)
         seconds = self.config.tool_timeout if own is None else own
@@ -277,9 +285,9 @@ class Batch:
             failure = error
         if patience.cancel_called:  # whatever it did then
             return Outcome.error(f"Tool timed out after {seconds} s")
-        return _returned(slot.call.name, result) if failure is None else Outcome.of(failure)
+        return Outcome.returned(slot.call.name, result) if failure is None else Outcome.of(failure)
 
-    async def _after(self, slot: _Slot, outcome: Outcome) -> Outcome:
+    async def _after(self, slot: Slot, outcome: Outcome) -> Outcome:
         hook = self.config.after_tool_call
         if hook is None:
             return outcome
@@ -293,53 +301,20 @@ class Batch:
             raise InvalidOptionError(
                 f"after_tool_call must return ResultPatch or None, not {type(patch).__name__}"
             )
-        fields = patch.given()
-        is_error = bool(fields.pop("is_error", outcome.is_error))
-        return Outcome(_with_fields(outcome.result, fields), is_error)
-
-
-ABORTED_OUTCOME = Outcome.error(ABORTED)
-
-
-def _returned(name: str, result: object) -> Outcome:
-    """What a tool returned, validated: it may be anything, or have been copied with wrong values."""
-    if not isinstance(result, AgentToolResult):
-        return Outcome.error(f"Tool {name} returned {type(result).__name__}, not an AgentToolResult")
-    try:
-        return Outcome(_with_fields(result, {}), False)
-    except ValidationError as error:
-        return Outcome.error(f"Tool {name} returned a result with wrong values: {error}")
-
-
-def _with_fields(result: AgentToolResult, changes: dict[str, Any]) -> AgentToolResult:
-    kept = {field: getattr(result, field) for field in AgentToolResult.model_fields}
-    return AgentToolResult(**{**kept, **changes})
+        return outcome.patched(patch.given())
 
 
 def _deadline(seconds: float | None) -> float:
     return trio.current_time() + seconds if seconds is not None else float("inf")
 
 
-def _updates_of(
-    slot: _Slot, channel: "trio.MemorySendChannel[_Report]"
-) -> Callable[[AgentToolResult], Awaitable[None]]:
-    async def send(update: AgentToolResult) -> None:
+def _reporting(
+    slot: Slot, channel: "trio.MemorySendChannel[Report]"
+) -> Callable[[AgentToolResult | SubagentEvent], Awaitable[None]]:
+    async def send(what: AgentToolResult | SubagentEvent) -> None:
         try:
-            await channel.send(_Report(slot, update=update))
+            await channel.send(Report(slot, what))
         except (trio.ClosedResourceError, trio.BrokenResourceError):  # the tool has returned: too late
             await trio.lowlevel.checkpoint()
 
     return send
-
-
-def _result_message(call: ToolCall, outcome: Outcome) -> ToolResultMessage:
-    result = outcome.result
-    return ToolResultMessage(
-        tool_call_id=call.id,
-        tool_name=call.name,
-        content=result.content,
-        details=result.details,
-        usage=result.usage,
-        added_tool_names=result.added_tool_names,
-        is_error=outcome.is_error,
-    )

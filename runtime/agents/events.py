@@ -6,7 +6,7 @@
     turn  = TurnStart pair(prompt | steering | follow-up)* reply batch? TurnEnd
     pair  = MessageStart MessageEnd
     reply = MessageStart MessageUpdate* MessageEnd
-    batch = per call: ToolExecutionStart ToolExecutionUpdate* ToolExecutionEnd, interleaved,
+    batch = per call: ToolExecutionStart (ToolExecutionUpdate | SubagentEvent)* ToolExecutionEnd, interleaved,
             and in source order pair(tool result), each after its call's end
 
 Every start has its end, whatever happens in between.
@@ -14,11 +14,13 @@ Every start has its end, whatever happens in between.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar, Self, cast
 
 from runtime.streams.events import AssistantMessageEvent
 from runtime.values.event import Event
 from runtime.values.message import AssistantMessage, Message, ToolResultMessage
+from runtime.values.text import Text
+from runtime.values.value import Value
 
 from .tool import AgentToolResult
 
@@ -134,6 +136,35 @@ class ToolExecutionEnd(_ToolEvent):
     wire: ClassVar = (*_CALL, ("result", "result"), ("isError", "is_error"))
 
 
+class AgentCall(Value):
+    """A step on the way down: the tool call, and the name of the agent that the tool called."""
+
+    tool_call_id: Text
+    tool_name: Text
+    agent: Text
+
+
+@dataclass(frozen=True, slots=True)
+class SubagentEvent(Event):
+    """Something happened in an agent that a tool calls. ``path`` says who called whom, from the agent that is read downwards.
+
+    ``event`` is never a SubagentEvent itself: the path has all steps.
+    """
+
+    path: Sequence[AgentCall]
+    event: "AgentEvent"
+
+    type: ClassVar = "subagent_event"
+    wire: ClassVar = (("path", "path"), ("event", "event"))
+
+    @classmethod
+    def below(cls, step: AgentCall, event: "AgentEvent") -> Self:
+        """An event as it is seen one step further up."""
+        if isinstance(event, SubagentEvent):
+            return cls((step, *event.path), event.event)
+        return cls((step,), event)
+
+
 AgentEvent = (
     AgentStart
     | AgentEnd
@@ -145,4 +176,6 @@ AgentEvent = (
     | ToolExecutionStart
     | ToolExecutionUpdate
     | ToolExecutionEnd
+    | SubagentEvent
 )
+"""Everything that an agent says."""

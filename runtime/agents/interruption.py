@@ -82,12 +82,22 @@ class Interruption:
         state = "failed" if self.failure else "aborted" if self.is_set() else "not cut"
         return f"<Interruption {state}, {len(self._cuts)} to cut>"
 
-    async def attempt(self, function: Callable[..., Awaitable[T]], *args: Any) -> "Attempt[T]":
-        """Await application code in a scope of its own: how that ended, as a value."""
+    async def attempt(
+        self,
+        function: Callable[..., Awaitable[T]],
+        *args: Any,
+        opened: "Callable[[CutScope], None] | None" = None,
+    ) -> "Attempt[T]":
+        """Await application code in a scope of its own: how that ended, as a value.
+
+        ``opened`` is given the scope, for those who may want to cut it alone.
+        """
         value: T | None = None
         failure: BaseException | None = None
         try:
             with self.scope() as scope:
+                if opened is not None:
+                    opened(scope)
                 value = await function(*args)
         except BaseException as error:  # noqa: ASYNC103 - what holds a cancellation is raised
             if holds_cancellation(error):  # of somebody else's scope: ours has taken its own out

@@ -18,10 +18,12 @@ from .hooks import (
     StreamFn,
 )
 from .mailbox import QueueMode
+from .settings import SteeringPolicy
 from .tool import AgentTool, ToolExecutionMode
 
 Level = ThinkingLevel | Literal["off", "minimal", "low", "medium", "high", "xhigh", "max"]
 Mode = QueueMode | Literal["one_at_a_time", "all"]
+Policy = SteeringPolicy | Literal["finish_batch", "skip_unstarted", "cancel_batch"]
 Execution = ToolExecutionMode | Literal["parallel", "sequential"]
 
 
@@ -34,6 +36,7 @@ class _Shared(TypedDict, total=False):
     options: SimpleStreamOptions
     steering_mode: Mode
     follow_up_mode: Mode
+    steering_policy: Policy
     tool_execution: Execution
 
 

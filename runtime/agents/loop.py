@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
+from runtime import log
 from runtime.nurseries import explain, holds_cancellation
 from runtime.streams.assembler import ABORTED
 from runtime.streams.events import StreamDone, StreamError, StreamStart
@@ -18,7 +19,7 @@ from runtime.values.model import clamp_thinking_level, empty_message
 from runtime.values.options import SimpleStreamOptions
 from runtime.values.thinking import ThinkingLevel
 
-from .batch import TRUNCATED, Batch
+from .batch import Batch
 from .events import (
     AgentEnd,
     AgentEvent,
@@ -32,7 +33,9 @@ from .events import (
 from .hooks import TurnInfo, TurnUpdate, ask
 from .interruption import Interruption
 from .mailbox import Envelope, Inbox, give_back
-from .settings import AgentLoopConfig
+from .outcome import TRUNCATED
+from .settings import AgentLoopConfig, SteeringPolicy
+from .slot import Slot
 from .tool import AgentContext
 from .toolbox import Toolbox
 
@@ -59,6 +62,7 @@ class AgentLoop:
         *,
         steering: Inbox,
         follow_up: Inbox,
+        steering_policy: SteeringPolicy = SteeringPolicy.FinishBatch,
         number: int = 1,
     ) -> None:
         self._config = config
@@ -69,29 +73,41 @@ class AgentLoop:
         self._cut = cut
         self._steering = steering
         self._follow_up = follow_up
+        self._steering_policy = steering_policy
+        self._batch: Batch | None = None
         self._pending: list[Envelope] = []
         self._truncated = 0
         self._gave_up: str | None = None
         self._said_cut = False
         self.number = number
         self.turn = 0
-        self.running: dict[str, str] = {}
         self.added: list[Message] = []
         self.reply: AssistantMessage | None = None
 
     async def run(self, prompts: Iterable[Message | Envelope], *, poll_first: bool = True) -> list[Message]:
         """Run to the end: prompts first, then turns until nothing is left to do."""
-        await self._emit(AgentStart())
         self._pending = [item if isinstance(item, Envelope) else Envelope(item) for item in prompts]
-        if poll_first:
-            await self._poll(self._steering)
-        while await self._turn_and_more():
-            pass
-        if self._needs_closing():
-            await self._closing_turn()
-        give_back(self._pending)
+        try:
+            await self._emit(AgentStart())
+            if poll_first:
+                await self._poll(self._steering)
+            while await self._turn_and_more():
+                pass
+            if self._needs_closing():
+                await self._closing_turn()
+        finally:
+            give_back(self._pending)
         await self._emit(AgentEnd(tuple(self.added)))
         return self.added
+
+    @property
+    def running(self) -> list[Slot]:
+        """The calls whose tools run now."""
+        return self._batch.running if self._batch is not None else []
+
+    def cut_call(self, call_id: str, reason: str) -> bool:
+        """End one tool call of the present batch alone; False if there is none that could be."""
+        return self._batch is not None and self._batch.cut_call(call_id, reason)
 
     # One turn
 
@@ -99,10 +115,9 @@ class AgentLoop:
         """One turn; whether another one follows."""
         await self._begin_turn()
         reply = await self._reply()
-        batch = Batch(
-            reply, self._toolbox, self._context(), self._config, self._emit, self._cut, self.running
-        )
+        self._batch = batch = self._new_batch(reply)
         results = await self._run_batch(batch)
+        self._batch = None
         await self._emit(TurnEnd(reply, tuple(results)))
         if reply.failed:
             return False
@@ -113,6 +128,8 @@ class AgentLoop:
 
     async def _begin_turn(self) -> None:
         self.turn += 1
+        log.bind(turn=self.turn)
+        log.debug("turn started")
         await self._emit(TurnStart())
         pending, self._pending = self._pending, []
         for envelope in pending:
@@ -120,12 +137,26 @@ class AgentLoop:
                 self._pending.append(envelope)  # it goes back to where it came from
                 continue
             await self._emit(MessageStart(envelope.message))
-            await self._emit(MessageEnd(envelope.message))
-            if envelope.delivery is not None:
+            if (
+                envelope.delivery is not None
+            ):  # with the next line it is in the transcript, before anybody is told
                 envelope.delivery.deliver(self.number, self.turn)
+            await self._emit(MessageEnd(envelope.message))
 
     def _is_ending(self) -> bool:
         return self._cut.is_set() or self._gave_up is not None
+
+    def _new_batch(self, reply: AssistantMessage) -> Batch:
+        return Batch(
+            reply,
+            self._toolbox,
+            self._context(),
+            self._config,
+            self._emit,
+            self._cut,
+            self._steering,
+            self._steering_policy,
+        )
 
     async def _run_batch(self, batch: Batch) -> list[ToolResultMessage]:
         if batch.reply.failed:
@@ -251,6 +282,7 @@ class AgentLoop:
 
     async def _end_reply(self, message: AssistantMessage) -> None:
         self.reply = message
+        log.debug("reply ended", stop_reason=str(message.stop_reason), error=message.error_message)
         await self._emit(MessageEnd(message))
 
     async def _model_input(self) -> tuple[Context, SimpleStreamOptions]:

@@ -103,7 +103,7 @@ def _new_run(
         steering=PolledInbox("get_steering_messages", config.get_steering_messages),
         follow_up=PolledInbox("get_follow_up_messages", config.get_follow_up_messages),
     )
-    return Run(1, loop, cut, emitter, config)
+    return Run(loop, cut, emitter, config, agent="agent_loop")
 
 
 def _check_context(context: object) -> None:

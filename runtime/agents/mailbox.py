@@ -1,7 +1,8 @@
 """Messages on their way into a run, each with a receipt."""
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import groupby
@@ -10,11 +11,21 @@ from typing import Protocol
 
 import trio
 
-from runtime.errors import QueueFullError
+from runtime.errors import InvalidOptionError, QueueFullError
 from runtime.values.checks import check_messages
-from runtime.values.message import Message
+from runtime.values.content import ImageContent
+from runtime.values.message import (
+    AssistantMessage,
+    CustomMessage,
+    Message,
+    ToolResultMessage,
+    UserMessage,
+    user,
+)
 
 from .hooks import MessageSource, ask
+
+_MESSAGES = UserMessage | AssistantMessage | ToolResultMessage | CustomMessage
 
 
 class QueueMode(StrEnum):
@@ -85,6 +96,18 @@ class Inbox(Protocol):
     async def take(self) -> list[Envelope]:
         """What is to join now."""
 
+    def watched(self, act: Callable[[], None]) -> AbstractContextManager[None]:
+        """Have ``act`` called, during the block, whenever a message waits; at once if one does already."""
+
+
+def as_message(message: object, images: Sequence[ImageContent] = ()) -> Message:
+    """What somebody says, as a message: a string is the user's."""
+    if isinstance(message, str):
+        return user(message, images)
+    if not isinstance(message, _MESSAGES):
+        raise InvalidOptionError(f"a message is a str or a Message, not {type(message).__name__}")
+    return message
+
 
 def give_back(envelopes: Iterable[Envelope]) -> None:
     """Put what was queued back where it came from, in front, in its order."""
@@ -100,6 +123,7 @@ class Mailbox:
     def __init__(self, capacity: int, mode: QueueMode) -> None:
         self._send, self._receive = trio.open_memory_channel[Envelope](capacity)
         self._front: deque[Envelope] = deque()
+        self._watcher: Callable[[], None] | None = None
         self._closed = False
         self.capacity = capacity
         self.mode = mode
@@ -112,7 +136,20 @@ class Mailbox:
             )
         delivery = Delivery(message)
         self._send.send_nowait(Envelope(message, delivery, self))
+        if self._watcher is not None:
+            self._watcher()
         return delivery
+
+    @contextmanager
+    def watched(self, act: Callable[[], None]) -> Iterator[None]:
+        """Have ``act`` called, during the block, whenever a message waits; at once if one does already."""
+        self._watcher = act
+        if len(self):
+            act()
+        try:
+            yield
+        finally:
+            self._watcher = None
 
     async def take(self) -> list[Envelope]:
         """The same as ``take_nowait``, for a run."""
@@ -151,7 +188,10 @@ class Mailbox:
 
 
 class PolledInbox:
-    """An inbox over a function of the application. What it gave cannot go back: it joins the run in any case."""
+    """An inbox over a function of the application. What it gave cannot go back: it joins the run in any case.
+
+    What it has is only known when it is asked, at the end of a turn: nobody can watch it.
+    """
 
     def __init__(self, name: str, source: MessageSource | None) -> None:
         self._name = name
@@ -162,3 +202,6 @@ class PolledInbox:
             return []
         messages = check_messages(f"what {self._name} returned", await ask(self._name, self._source))
         return [Envelope(message) for message in messages]
+
+    def watched(self, act: Callable[[], None]) -> AbstractContextManager[None]:
+        return nullcontext()

@@ -12,6 +12,7 @@ from runtime.values.model import Model
 from .agent import Agent
 from .keywords import AgentSettings
 from .settings import AgentOptions
+from .tree import settle_in
 
 
 @asynccontextmanager
@@ -26,6 +27,7 @@ async def open_agent(model: Model | AgentOptions, **settings: Unpack[AgentSettin
     try:
         async with SingleVoiceNursery() as nursery:
             agent = Agent.make(options, nursery)
+            settle_in(nursery, agent)
             try:
                 yield agent
             finally:

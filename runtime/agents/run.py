@@ -87,10 +87,11 @@ class Run:
     """One run of an agent: its loop, its readers, and its outcome."""
 
     def __init__(
-        self, number: int, loop: AgentLoop, cut: Interruption, emitter: Emitter, config: AgentLoopConfig
+        self, loop: AgentLoop, cut: Interruption, emitter: Emitter, config: AgentLoopConfig, *, agent: str
     ) -> None:
-        self.number = number
+        self.number = loop.number
         self.loop = loop
+        self._agent = agent
         self.settled = trio.Event()
         self._cut = cut
         self._emitter = emitter
@@ -113,6 +114,8 @@ class Run:
     ) -> None:
         """Run to the end and settle; what went wrong is kept for ``outcome``, and raised by nothing else."""
         self._task = trio.lowlevel.current_task()
+        log.bind_run(self._agent, self.number)
+        log.debug("run started")
         try:
             with self._cut.calls(self._emitter.hurry_feeds):
                 await run_shielded(
@@ -129,6 +132,7 @@ class Run:
             self._cut.fail(bug)
         finally:
             self._task = None
+            log.debug("run ended", turns=self.loop.turn, **self._ending())
             finish()
             self.settled.set()
             if self._abandoned:
@@ -158,8 +162,13 @@ class Run:
             self._failure_told = True
             log.error("application code failed in a run that nobody waits for", exc_info=self._cut.failure)
 
+    def _ending(self) -> dict[str, str]:
+        if self._cut.failure is not None:
+            return {"outcome": type(self._cut.failure).__name__}
+        return {"outcome": str(self.reply.stop_reason)} if self.reply else {}
+
     def _resisting(self) -> str:
-        tools = [f"{name} ({call_id})" for call_id, name in self.loop.running.items()]
+        tools = [f"{slot.call.name} ({slot.call.id})" for slot in self.loop.running]
         return ", ".join(tools) or "a hook or a reader of events"
 
     @property
@@ -204,6 +213,18 @@ class RunEvents:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._run!r} {self._feed!r}>"
+
+
+class AgentRun(RunEvents):
+    """One run with its events, for the task that started it."""
+
+    async def result(self) -> AssistantMessage:
+        """The final reply; reads what is left of the events. Raises what a hook or a listener raised."""
+        return (await self._end()).outcome()
+
+    def abort(self) -> None:
+        """End the run as ``Aborted``."""
+        self._run.abort()
 
 
 def ends_a_run(event: AgentEvent) -> bool:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
+from enum import StrEnum
 from typing import Any
 
 from runtime.errors import InvalidOptionError
@@ -37,6 +38,18 @@ _HOOKS = (
     "get_steering_messages",
     "get_follow_up_messages",
 )
+
+
+class SteeringPolicy(StrEnum):
+    """What becomes of the tool calls of a batch when a steering message arrives, or waits already.
+
+    ``finish_batch``: all of them run. ``skip_unstarted``: those that run go on, the others get an error result that says so.
+    ``cancel_batch``: those that run are cancelled, too. The message joins at the next turn in any case.
+    """
+
+    FinishBatch = "finish_batch"
+    SkipUnstarted = "skip_unstarted"
+    CancelBatch = "cancel_batch"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,6 +126,7 @@ class AgentOptions(_LoopSettings):
     - ``prepare_next_turn(info)``, ``should_stop_after_turn(info)``: after each turn.
     - ``before_tool_call(info)``, ``after_tool_call(info, result)``: around each tool.
     - ``steering_mode``, ``follow_up_mode``: how many queued messages join at once. ``max_queued``: how many may wait, each.
+      ``steering_policy``: what becomes of tool calls when a steering message arrives.
     - ``tool_execution``, ``max_concurrent_tools`` (of one batch), ``tool_timeout`` in seconds.
     - ``max_turns``: ends a run that would go on with an ``Error`` reply.
     - ``abort_grace``: seconds that readers, and callers who were cancelled, are waited for after an abort.
@@ -125,6 +139,7 @@ class AgentOptions(_LoopSettings):
     session_id: str | None = None
     steering_mode: QueueMode = QueueMode.OneAtATime
     follow_up_mode: QueueMode = QueueMode.OneAtATime
+    steering_policy: SteeringPolicy = SteeringPolicy.FinishBatch
     max_queued: int = 1000
 
     def __post_init__(self) -> None:
@@ -133,6 +148,7 @@ class AgentOptions(_LoopSettings):
             check_type(name, getattr(self, name), str if not optional else str | None)
         self._convert("steering_mode", QueueMode)
         self._convert("follow_up_mode", QueueMode)
+        self._convert("steering_policy", SteeringPolicy)
         check_at_least("max_queued", self.max_queued, 1, whole=True)
         object.__setattr__(self, "tools", Toolbox(self.tools).tools)
         object.__setattr__(self, "messages", check_messages("messages", self.messages))

@@ -1,9 +1,9 @@
 """Tools as agents see them: what they are, what they are given, what they give back."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated, Any, Protocol, Self, runtime_checkable
+from typing import TYPE_CHECKING, Annotated, Any, Protocol, Self, runtime_checkable
 
 from pydantic import BeforeValidator, Field
 
@@ -13,6 +13,9 @@ from runtime.values.text import Json
 from runtime.values.tool import Tool
 from runtime.values.usage import Usage
 from runtime.values.value import Flag, Value, is_empty, is_none
+
+if TYPE_CHECKING:
+    from .invocation import ToolInvocation
 
 
 class ToolExecutionMode(StrEnum):
@@ -60,37 +63,6 @@ class AgentContext:
     tools: "Sequence[AgentTool]" = ()
 
 
-class ToolInvocation:
-    """One call of a tool: ``id``, ``name``, validated ``arguments``, and the ``context`` of the turn."""
-
-    def __init__(
-        self,
-        id: str,  # noqa: A002 - its name
-        name: str,
-        arguments: Any,
-        context: AgentContext,
-        send_update: Callable[[AgentToolResult], Awaitable[None]] | None = None,
-    ) -> None:
-        self.id = id
-        self.name = name
-        self.arguments = arguments
-        self.context = context
-        self._send_update = send_update
-
-    async def update(self, partial_result: AgentToolResult | str) -> None:
-        """Say how far the tool is; waits while nobody takes it, and is dropped once the tool has returned."""
-        result = (
-            partial_result
-            if isinstance(partial_result, AgentToolResult)
-            else AgentToolResult.text(partial_result)
-        )
-        if self._send_update is not None:
-            await self._send_update(result)
-
-    def __repr__(self) -> str:
-        return f"<ToolInvocation {self.name} {self.id!r}>"
-
-
 @runtime_checkable
 class AgentTool(Protocol):
     """Something a model can call. ``tools.tool`` makes one of a function.
@@ -114,5 +86,5 @@ class AgentTool(Protocol):
     def prepare_arguments(self, arguments: Any) -> Any:
         """Reshape what the model sent, before it is validated."""
 
-    async def execute(self, call: ToolInvocation) -> AgentToolResult:
+    async def execute(self, call: "ToolInvocation") -> AgentToolResult:
         """Do it. What it raises becomes an error result that the model reads."""

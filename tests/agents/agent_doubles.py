@@ -6,8 +6,9 @@ import trio
 
 from providers.faux import faux_assistant_message, faux_text, faux_tool_call, register_faux_provider
 from runtime.agents.events import AgentEvent
+from runtime.agents.invocation import ToolInvocation
 from runtime.agents.opening import open_agent
-from runtime.agents.tool import AgentToolResult, ToolExecutionMode, ToolInvocation
+from runtime.agents.tool import AgentToolResult, ToolExecutionMode
 from runtime.testing.invariants import EventRecorder, assert_event_grammar, assert_transcript_valid
 from runtime.values.message import StopReason
 from runtime.values.tool import Tool

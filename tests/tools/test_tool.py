@@ -12,7 +12,8 @@ import trio
 from pydantic import BaseModel
 from trio.testing import wait_all_tasks_blocked
 
-from runtime.agents.tool import AgentContext, AgentTool, AgentToolResult, ToolExecutionMode, ToolInvocation
+from runtime.agents.invocation import ToolInvocation
+from runtime.agents.tool import AgentContext, AgentTool, AgentToolResult, ToolExecutionMode
 from runtime.errors import ToolDefinitionError, ToolValidationError
 from runtime.values.tool import JsonSchemaSampling
 from tools import FunctionTool, tool

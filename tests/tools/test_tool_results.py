@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict, Field, field_serializer
 from pydantic.dataclasses import dataclass as pydantic_dataclass
 
-from runtime.agents.tool import AgentContext, AgentToolResult, ToolInvocation
+from runtime.agents.invocation import ToolInvocation
+from runtime.agents.tool import AgentContext, AgentToolResult
 from runtime.testing.strategies import json_values, texts, texts_with_lone_surrogates, user_contents
 from runtime.values.content import ImageContent, TextContent
 from runtime.values.text import parse_json

@@ -20,7 +20,8 @@ from pydantic import BaseModel, Field, field_validator
 from pydantic_core import to_jsonable_python
 from typing_extensions import TypedDict  # pydantic wants this one before Python 3.12
 
-from runtime.agents.tool import AgentContext, ToolInvocation
+from runtime.agents.invocation import ToolInvocation
+from runtime.agents.tool import AgentContext
 from runtime.errors import ToolDefinitionError, ToolValidationError
 from runtime.testing.strategies import json_values, texts
 from tools import tool

@@ -1,0 +1,145 @@
+"""Who runs below whom, in a living process: agents, their runs and turns, tools, and the agents that tools call."""
+
+import signal as signals
+import sys
+import weakref
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from types import FrameType
+from typing import Any, TextIO
+
+import trio
+
+from .agent import Agent
+
+_HOMES: "weakref.WeakKeyDictionary[trio.Nursery, Agent]" = weakref.WeakKeyDictionary()
+"""Which nursery is whose; only for looking: nothing is started, ended or kept alive through it."""
+
+
+@dataclass(frozen=True)
+class ToolNode:
+    """A tool that runs: its call, and the agents that it has opened."""
+
+    name: str
+    call_id: str
+    agents: "tuple[AgentNode, ...]" = ()
+
+    def lines(self) -> Iterator[str]:
+        """As text, what is below it indented."""
+        yield f"tool {self.name} ({self.call_id})"
+        yield from _below(self.agents)
+
+
+@dataclass(frozen=True)
+class AgentNode:
+    """An agent at this moment. ``run`` and ``turn`` are 0 for one that is idle."""
+
+    name: str
+    run: int
+    turn: int
+    messages: int
+    queued: int
+    tools: tuple[ToolNode, ...] = ()
+
+    def lines(self) -> Iterator[str]:
+        """As text, what is below it indented."""
+        doing = f"run {self.run}, turn {self.turn}" if self.run else "idle"
+        queued = f", {self.queued} queued" if self.queued else ""
+        yield f"agent {self.name}: {doing}, {self.messages} messages{queued}"
+        yield from _below(self.tools)
+
+
+@dataclass(frozen=True)
+class AgentTree:
+    """All agents of one ``trio.run`` at one moment; ``str`` draws it."""
+
+    agents: tuple[AgentNode, ...] = ()
+
+    def __str__(self) -> str:
+        return "\n".join(line for node in self.agents for line in node.lines()) or "no agents"
+
+
+def agent_tree() -> AgentTree:
+    """The agents that are open in this ``trio.run``, wherever they were opened; RuntimeError outside of trio."""
+    root = trio.lowlevel.current_root_task()
+    assert root is not None  # noqa: S101 - trio runs
+    return AgentTree(tuple(_agents_below(root)))
+
+
+class AgentMonitor(trio.abc.Instrument):
+    """Draws the tree of a living process: ``trio.run(main, instruments=[AgentMonitor(signal=signal.SIGUSR1)])``.
+
+    ``str(monitor)`` is the tree, from any task or thread; with a signal, each one that arrives prints it to ``file``
+    (standard error by default). Signals need the main thread, as always in Python. It costs next to nothing while nobody looks.
+    """
+
+    def __init__(self, *, signal: int | None = None, file: TextIO | None = None) -> None:
+        self._signal = signal
+        self._file = file
+        self._kept: Any = None
+        self._root: trio.lowlevel.Task | None = None
+
+    def before_run(self) -> None:
+        """Called by trio."""
+        if self._signal is not None:
+            self._kept = signals.signal(self._signal, self._print)
+
+    def task_spawned(self, task: trio.lowlevel.Task) -> None:
+        """Called by trio; the first task of a run is its root."""
+        if self._root is None:
+            self._root = task
+
+    def after_run(self) -> None:
+        """Called by trio."""
+        self._root = None
+        if self._signal is not None:
+            signals.signal(self._signal, self._kept)
+
+    def tree(self) -> AgentTree:
+        """What runs now; empty before and after the run."""
+        return AgentTree(tuple(_agents_below(self._root)) if self._root else ())
+
+    def _print(self, _signal: int, _frame: FrameType | None) -> None:
+        print(self, file=self._file or sys.stderr)
+
+    def __str__(self) -> str:
+        return str(self.tree())
+
+
+def settle_in(nursery: trio.Nursery, agent: Agent) -> None:
+    """Remember whose nursery that is."""
+    _HOMES[nursery] = agent
+
+
+def _agents_below(task: trio.lowlevel.Task) -> Iterator[AgentNode]:
+    for nursery in tuple(task.child_nurseries):
+        agent = _HOMES.get(nursery)
+        if agent is not None:
+            yield _node(agent)
+            continue
+        for child in tuple(nursery.child_tasks):
+            yield from _agents_below(child)
+
+
+def _node(agent: Agent) -> AgentNode:
+    figures = agent.statistics()
+    return AgentNode(
+        agent.name,
+        figures.runs if agent.is_running else 0,
+        figures.turn,
+        figures.messages,
+        figures.queued_steering + figures.queued_follow_up,
+        tuple(
+            ToolNode(call.name, call.id, tuple(_agents_below(task)))
+            for call, task in agent._running_tools()  # noqa: SLF001 - it draws what agents do not show
+        ),
+    )
+
+
+def _below(nodes: "Iterable[AgentNode | ToolNode]") -> Iterator[str]:
+    nodes = tuple(nodes)
+    for node in nodes:
+        first, *rest = node.lines()
+        last = node is nodes[-1]
+        yield ("└─ " if last else "├─ ") + first
+        yield from (("   " if last else "│  ") + line for line in rest)
