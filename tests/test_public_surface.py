@@ -41,7 +41,7 @@ TESTING = """
 Cutter EventRecorder SweepReport assert_event_grammar assert_stream_grammar assert_transcript_valid cancel_everywhere run_cut
 """
 TOOLS = """
-FunctionTool ToolOptions result_of tool
+CommandResult FunctionTool Subagent ToolOptions result_of run_command subagent tool
 """
 
 

@@ -1,6 +1,6 @@
 """What a reply consumed, and what that cost."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from pydantic import Field
 
@@ -17,6 +17,10 @@ class UsageCost(Value):
     cache_read: Number = 0.0
     cache_write: Number = 0.0
     total: Number = 0.0
+
+    def __add__(self, other: "UsageCost") -> "UsageCost":
+        """Both together."""
+        return UsageCost(**_sums(self, other))
 
 
 class Usage(Value):
@@ -41,3 +45,15 @@ class Usage(Value):
     def context_tokens(self) -> int:
         """How much of the context window this reply and what led to it take."""
         return self.total_tokens or self.input + self.output + self.cache_read + self.cache_write
+
+    def __add__(self, other: "Usage") -> "Usage":
+        """Both together; what only one of them knows is as much as that one says."""
+        return Usage(**_sums(self, other))
+
+
+def _sums(one: Value, other: Value) -> dict[str, Any]:
+    pairs = {name: (getattr(one, name), getattr(other, name)) for name in type(one).model_fields}
+    return {
+        name: (left if right is None else right if left is None else left + right)
+        for name, (left, right) in pairs.items()
+    }

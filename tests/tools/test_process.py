@@ -1,0 +1,175 @@
+"""Commands: what they give, what they may not, and that nothing of them is left, however they end."""
+
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import trio
+
+from runtime import InvalidOptionError, ToolError
+from tools import run_command
+
+HANGS = "import time; print('here', flush=True); time.sleep(60)"
+STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('here', flush=True); time.sleep(60)"
+WITH_CHILD = (
+    "import subprocess, sys, time; child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)']); "
+    "print(child.pid, flush=True); {then}"
+)
+
+
+def python(code):
+    return [sys.executable, "-c", code]
+
+
+def alive(pid):
+    """Whether a process runs; one that is dead and not yet waited for does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except FileNotFoundError:
+        return False
+
+
+async def test_a_command_gives_its_output_and_its_exit_code():
+    """Both streams, apart; what it read from its input."""
+    code = "import sys; print(sys.stdin.read().upper()); print('oops', file=sys.stderr); sys.exit(3)"
+    result = await run_command(python(code), input="quiet")
+    assert (result.exit_code, result.stdout, result.stderr, result.dropped) == (3, "QUIET\n", "oops\n", 0)
+
+
+async def test_environment_and_directory_are_as_given(tmp_path):
+    """Nothing of our own environment is in a given one."""
+    code = "import os; print(os.getcwd(), sorted(os.environ.get(n, '-') for n in ('OWN', 'HOME')))"
+    result = await run_command(python(code), cwd=tmp_path, env={"OWN": "mine"})
+    assert result.stdout == f"{tmp_path.resolve()} ['-', 'mine']\n"
+
+
+async def test_output_is_bounded_and_read_to_its_end():
+    """The program is not held up by what nobody keeps."""
+    result = await run_command(python("print('x' * 5_000_000)"), max_output=1000)
+    assert (result.stdout, result.dropped, result.exit_code) == ("x" * 1000, 4_999_001, 0)
+
+
+async def test_output_comes_piece_by_piece():
+    """While the program still runs."""
+    first = trio.Event()
+    pieces = []
+
+    async def take(piece):
+        pieces.append(piece)
+        first.set()
+
+    async with trio.open_nursery() as nursery:
+        scope = nursery.cancel_scope
+
+        async def run():
+            await run_command(python(HANGS), on_output=take)
+
+        nursery.start_soon(run)
+        await first.wait()
+        scope.cancel()
+    assert pieces == ["here\n"]
+
+
+async def test_invalid_bytes_are_replaced():
+    """Output is for people and models: text in any case."""
+    result = await run_command(python("import sys; sys.stdout.buffer.write(b'a\\xffb')"))
+    assert result.stdout == "a\ufffdb"
+
+
+async def test_a_signal_is_a_negative_exit_code():
+    """As in subprocess."""
+    result = await run_command(python("import os, signal; os.kill(os.getpid(), signal.SIGKILL)"))
+    assert result.exit_code == -signal.SIGKILL
+
+
+@pytest.mark.parametrize("command", ["ls -l", [], ["ls", 1]])
+async def test_a_command_that_is_none_is_refused(command):
+    """A string is no command: it would need a shell."""
+    with pytest.raises(InvalidOptionError, match="a command is a sequence of strings"):
+        await run_command(command)
+
+
+@pytest.mark.parametrize("command", [["/no/such/program"], ["sh\0"]])
+async def test_a_program_that_cannot_be_started_is_a_tool_error(command):
+    """It says which one, and why."""
+    with pytest.raises(ToolError, match="could not be started"):
+        await run_command(command)
+
+
+async def cancelled_command(code, **options):
+    """A command that is cancelled after its first output; that output, and how long the end took."""
+    seen = []
+    began = 0.0
+    with trio.CancelScope() as scope:
+
+        async def take(piece):
+            nonlocal began
+            seen.append(piece)
+            began = time.monotonic()
+            scope.cancel()
+
+        await run_command(python(code), on_output=take, **options)
+    assert scope.cancelled_caught
+    return "".join(seen), time.monotonic() - began
+
+
+async def test_a_cancelled_command_is_terminated():
+    """It is asked first, and gone at once if it listens."""
+    _, took = await cancelled_command(HANGS)
+    assert took < 2
+
+
+async def test_a_command_that_does_not_listen_is_killed_after_the_grace():
+    """Not before it had its time, and then for sure."""
+    _, took = await cancelled_command(STUBBORN, grace=0.3)
+    assert 0.3 <= took < 3
+
+
+async def test_the_children_of_a_cancelled_command_end_with_it():
+    """The whole group is ended."""
+    output, _ = await cancelled_command(WITH_CHILD.format(then="time.sleep(60)"))
+    assert not alive(int(output))
+
+
+async def test_children_that_a_command_leaves_behind_are_ended():
+    """A program that has ended may not leave a process in the background, which would keep its pipes open."""
+    with trio.fail_after(10):
+        result = await run_command(python(WITH_CHILD.format(then="sys.exit(0)")))
+    assert result.exit_code == 0
+    assert not alive(int(result.stdout))
+
+
+async def test_what_leaves_the_group_does_not_hold_up_the_end():
+    """It gets away, as it wanted; the pipes that it holds are not waited for."""
+    code = (
+        "import subprocess, sys; child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(30)'], "
+        "start_new_session=True); print(child.pid, flush=True)"
+    )
+    with trio.fail_after(10):
+        result = await run_command(python(code), input="x" * 1_000_000)
+    os.kill(int(result.stdout), signal.SIGKILL)
+
+
+async def test_what_on_output_raises_ends_the_command():
+    """And leaves as itself."""
+
+    async def refuse(piece):
+        raise LookupError("enough")
+
+    with trio.fail_after(10), pytest.raises(LookupError, match="enough"):
+        await run_command(python(HANGS), on_output=refuse)
+
+
+async def test_a_slow_reader_of_output_gets_all_of_it():
+    """Also what is still to be told when the program has ended."""
+    told = []
+
+    async def slowly(piece):
+        await trio.sleep(0.05)
+        told.append(piece)
+
+    result = await run_command(python("print('y' * 200_000)"), on_output=slowly)
+    assert "".join(told) == result.stdout == "y" * 200_000 + "\n"

@@ -1,0 +1,190 @@
+"""Child processes for tools: a whole process group that ends with the call, whatever cuts it."""
+
+import math
+import os
+import signal
+import subprocess
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import trio
+from pydantic import BaseModel, ConfigDict
+
+from runtime import log
+from runtime.errors import InvalidOptionError, ToolError
+from runtime.nurseries import SingleVoiceNursery
+
+MEBIBYTE = 1 << 20
+KILL_SECONDS = 5.0
+"""So long a killed group is waited for; only a process that hangs in the kernel needs more."""
+DRAIN_SECONDS = 1.0
+_LOOK_AGAIN = 0.02
+
+OnOutput = Callable[[str], Awaitable[object]]
+
+
+class CommandResult(BaseModel):
+    """How a command ended. ``exit_code`` is negative for a signal; ``dropped`` counts the bytes beyond ``max_output``."""
+
+    model_config = ConfigDict(frozen=True)
+
+    exit_code: int
+    stdout: str
+    stderr: str
+    dropped: int = 0
+
+
+async def run_command(
+    command: Sequence[str],
+    *,
+    input: str | bytes = b"",  # noqa: A002 - its name
+    cwd: str | Path | None = None,
+    env: Mapping[str, str] | None = None,
+    grace: float = 5.0,
+    max_output: int = MEBIBYTE,
+    on_output: OnOutput | None = None,
+) -> CommandResult:
+    """Run a program, and leave nothing of it behind: it leads a process group of its own, which ends with this call.
+
+    When this is cancelled, when ``on_output`` raises, and when the program ends and leaves children behind, the whole group gets
+    SIGTERM, after ``grace`` seconds SIGKILL, and is waited for. Only what has moved to another session gets away.
+
+    The output is decoded as UTF-8, what is invalid replaced. ``max_output`` bytes of each stream are kept, the rest is
+    read and dropped. ``on_output`` is awaited with each piece of either stream as it comes, such as ``call.update``; a slow
+    one slows the program down. ``env`` replaces the whole environment.
+
+    Raises ToolError if the program cannot be started, InvalidOptionError for a command that is none. A program that fails is
+    a result: look at ``exit_code``. POSIX only.
+    """
+    process = await _start(command, cwd, env)
+    outputs = [_Output(max_output, on_output), _Output(max_output, on_output)]
+    feeding = trio.CancelScope()
+    async with SingleVoiceNursery() as nursery:
+        try:
+            nursery.start_soon(_feed, process, input.encode() if isinstance(input, str) else input, feeding)
+            for output, pipe in zip(outputs, (process.stdout, process.stderr), strict=True):
+                assert pipe is not None  # noqa: S101 - it was asked for
+                nursery.start_soon(output.read, pipe)
+            await process.wait()
+        finally:
+            with trio.CancelScope(shield=True):
+                await _end_group(process, grace)
+            feeding.cancel()
+            for output in outputs:
+                output.hurry()
+    assert process.returncode is not None  # noqa: S101 - it was waited for
+    return CommandResult(
+        exit_code=process.returncode,
+        stdout=outputs[0].text,
+        stderr=outputs[1].text,
+        dropped=sum(output.dropped for output in outputs),
+    )
+
+
+class _Output:
+    """One stream of a program, read to its end, kept as far as there is room."""
+
+    def __init__(self, limit: int, on_output: OnOutput | None) -> None:
+        self._room = limit
+        self._kept = bytearray()
+        self._on_output = on_output
+        self._deadline = math.inf
+        self._receiving: trio.CancelScope | None = None
+        self.dropped = 0
+
+    async def read(self, pipe: trio.abc.ReceiveStream) -> None:
+        async with pipe:
+            while chunk := await self._receive(pipe):
+                kept = chunk[: self._room]
+                self._room -= len(kept)
+                self.dropped += len(chunk) - len(kept)
+                self._kept += kept
+                if kept and self._on_output is not None:
+                    await self._on_output(kept.decode(errors="replace"))
+
+    async def _receive(self, pipe: trio.abc.ReceiveStream) -> bytes | bytearray:
+        with trio.CancelScope(deadline=self._deadline) as self._receiving:
+            return await pipe.receive_some(65_536)
+        return b""
+
+    def hurry(self) -> None:
+        """The group has ended: what it wrote is here already, and who still holds the pipe has left the group."""
+        self._deadline = trio.current_time() + DRAIN_SECONDS
+        if self._receiving is not None:
+            self._receiving.deadline = self._deadline
+
+    @property
+    def text(self) -> str:
+        return self._kept.decode(errors="replace")
+
+
+async def _start(
+    command: Sequence[str], cwd: str | Path | None, env: Mapping[str, str] | None
+) -> trio.Process:
+    if isinstance(command, str) or not command or not all(isinstance(part, str) for part in command):
+        raise InvalidOptionError(
+            f"a command is a sequence of strings, program first, not {command!r}; for a shell: ['sh', '-c', '...']"
+        )
+    if not hasattr(os, "killpg"):
+        raise ToolError("run_command needs process groups, which this platform does not have")
+    try:
+        return await trio.lowlevel.open_process(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            cwd=cwd,
+            env=env,
+            start_new_session=True,
+        )
+    except (OSError, ValueError) as error:
+        raise ToolError(f"{command[0]!r} could not be started: {error}") from error
+
+
+async def _feed(process: trio.Process, data: bytes, scope: trio.CancelScope) -> None:
+    assert process.stdin is not None  # noqa: S101 - it was asked for
+    with scope, suppress(trio.BrokenResourceError):  # a program need not read what it is given
+        async with process.stdin as pipe:
+            await pipe.send_all(data)
+
+
+async def _end_group(process: trio.Process, grace: float) -> None:
+    """Called under a shield, and bounded: ``grace``, and then as long as the kernel needs to kill."""
+    for number, seconds in ((signal.SIGTERM, grace), (signal.SIGKILL, KILL_SECONDS)):
+        if not _lives(process.pid):
+            break
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, number)
+        with trio.move_on_after(seconds):
+            await _gone(process)
+    if _lives(process.pid):
+        log.warn("a process group does not end, although it was killed", group=process.pid)
+
+
+async def _gone(process: trio.Process) -> None:
+    await process.wait()
+    while _lives(process.pid):  # noqa: ASYNC110 - nothing tells when the last member of a group has gone
+        await trio.sleep(_LOOK_AGAIN)
+
+
+def _lives(group: int) -> bool:
+    """Whether anything of a process group runs. Dead ones that nobody has waited for do not count."""
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    states = [state for state in _states() if state[1] == group]
+    return not states or any(state[0] not in "ZX" for state in states)
+
+
+def _states() -> list[tuple[str, int]]:
+    """State and group of every process, where the kernel shows them."""
+    found = []
+    for place in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError, ValueError, IndexError):
+            fields = place.read_text(errors="replace").rpartition(")")[2].split()
+            found.append((fields[0], int(fields[2])))
+    return found
