@@ -177,7 +177,7 @@ class Agent(metaclass=OpenedOnly):
             messages=tuple(transcript.messages),
             is_streaming=self.is_running,
             streaming_message=transcript.streaming_message,
-            pending_tool_calls=frozenset(transcript.pending),
+            pending_tool_calls=frozenset(+transcript.pending),
             error_message=transcript.error_message,
         )
 

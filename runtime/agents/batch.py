@@ -6,7 +6,7 @@ memory channel, so that every update arrives before the end of its call, and non
 
 import copy
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any, Generic, TypeVar
@@ -32,7 +32,7 @@ from .hooks import Block, NewArguments, ResultPatch, ToolCallInfo, ask
 from .interruption import Attempt, Interruption
 from .invocation import ToolInvocation
 from .mailbox import Inbox
-from .outcome import ABORTED, SKIPPED, SUPERSEDED, Outcome
+from .outcome import ABORTED_OUTCOME, SKIPPED, SUPERSEDED, Outcome
 from .settings import AgentLoopConfig, SteeringPolicy
 from .slot import Report, Slot
 from .tool import AgentContext, AgentToolResult, ToolExecutionMode
@@ -200,7 +200,7 @@ class Batch:
         """What a call ends with that is cut before anything of it ran."""
         if slot.reason is not None:
             return Outcome.error(slot.reason)
-        return Outcome.error(ABORTED) if self.cut.is_set() else None
+        return ABORTED_OUTCOME if self.cut.is_set() else None
 
     async def _refusal(self, slot: Slot) -> Outcome | None:
         slot.tool = self.toolbox.find(slot.call.name)
@@ -237,7 +237,7 @@ class Batch:
             ):  # KeyboardInterrupt and the like end the run, not only the call
                 self.cut.fail(leaf)
         if attempt.was_cut:
-            return Outcome.error(slot.reason or ABORTED)
+            return ABORTED_OUTCOME if slot.reason is None else Outcome.error(slot.reason)
         if attempt.failure is not None:
             return Outcome.of(attempt.failure)
         assert isinstance(attempt.value, Outcome)  # noqa: S101 - it returned
@@ -276,8 +276,9 @@ class Batch:
         seconds = self.config.tool_timeout if own is None else own
         result: object = None
         failure: BaseException | None = None
+        patience = trio.CancelScope(deadline=_deadline(seconds))
         try:
-            with trio.CancelScope(deadline=_deadline(seconds)) as patience:
+            with patience if seconds is not None else nullcontext():
                 result = await slot.tool.execute(invocation)
         except BaseException as error:  # noqa: ASYNC103 - what holds a cancellation is raised
             if not all(isinstance(leaf, Exception) for leaf in leaves(error)):

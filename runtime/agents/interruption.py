@@ -8,7 +8,8 @@ run's own bookkeeping and the readers of its events, is never cut.
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from types import TracebackType
+from typing import Any, Generic, Self, TypeVar
 
 import trio
 
@@ -65,18 +66,9 @@ class Interruption:
         finally:
             self._cuts.pop(key, None)
 
-    @contextmanager
-    def scope(self) -> Iterator["CutScope"]:
-        """A cancel scope that is cancelled when the run is cut."""
-        scope = CutScope(self._cuts)
-        self._cuts[scope] = scope.cancel
-        if self.is_set():
-            scope.cancel()
-        try:
-            with scope.trio:
-                yield scope
-        finally:
-            self._cuts.pop(scope, None)
+    def scope(self) -> "CutScope":
+        """A cancel scope, as a context manager, that is cancelled when the run is cut."""
+        return CutScope(self._cuts, self.is_set)
 
     def __repr__(self) -> str:
         state = "failed" if self.failure else "aborted" if self.is_set() else "not cut"
@@ -106,7 +98,7 @@ class Interruption:
         return Attempt(value, failure, scope.was_cut)
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Attempt(Generic[T]):
     """How application code ended: its value, what it raised, and whether it was cut meanwhile."""
 
@@ -118,25 +110,39 @@ class Attempt(Generic[T]):
 class CutScope:
     """One cancel scope of an interruption."""
 
-    def __init__(self, cuts: dict[object, Callable[[], None]]) -> None:
-        self.trio = trio.CancelScope()
+    __slots__ = ("_cuts", "_is_cut", "_trio")
+
+    def __init__(self, cuts: dict[object, Callable[[], None]], is_cut: Callable[[], bool]) -> None:
+        self._trio = trio.CancelScope()
         self._cuts = cuts
+        self._is_cut = is_cut
+
+    def __enter__(self) -> Self:
+        self.resume()
+        self._trio.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, raised: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        self.spare()
+        return bool(self._trio.__exit__(kind, raised, trace))
 
     def cancel(self) -> None:
         """Cut this one alone."""
-        self.trio.cancel()
+        self._trio.cancel()
 
     def spare(self) -> None:
         """What follows in the block is cut by other means."""
         self._cuts.pop(self, None)
 
-    def resume(self, cut_now: bool) -> None:
+    def resume(self) -> None:
         """Cut the rest of the block with the run again."""
         self._cuts[self] = self.cancel
-        if cut_now:
+        if self._is_cut():
             self.cancel()
 
     @property
     def was_cut(self) -> bool:
         """Whether the block was cancelled, even if it did not listen."""
-        return self.trio.cancel_called
+        return self._trio.cancel_called

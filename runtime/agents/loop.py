@@ -259,7 +259,7 @@ class AgentLoop:
                     async for event in stream:
                         await reading.take(event)
                     reading.end(await stream.result())
-                entry.resume(self._cut.is_set())  # leaving the stream may take time, too
+                entry.resume()  # leaving the stream may take time, too
 
     def _final(self, reading: "_Reading") -> AssistantMessage:
         if reading.final is None or (

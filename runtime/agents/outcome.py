@@ -6,6 +6,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from runtime.nurseries import explain
+from runtime.values.clock import now_ms
 from runtime.values.content import ToolCall
 from runtime.values.message import ToolResultMessage
 
@@ -56,7 +57,8 @@ class Outcome:
     def message(self, call: ToolCall) -> ToolResultMessage:
         """What the transcript keeps, and the model reads."""
         result = self.result
-        return ToolResultMessage(
+        return ToolResultMessage.model_construct(  # all of it is validated already
+            role="toolResult",
             tool_call_id=call.id,
             tool_name=call.name,
             content=result.content,
@@ -64,7 +66,11 @@ class Outcome:
             usage=result.usage,
             added_tool_names=result.added_tool_names,
             is_error=self.is_error,
+            timestamp=now_ms(),
         )
+
+
+ABORTED_OUTCOME = Outcome.error(ABORTED)
 
 
 def _with_fields(result: AgentToolResult, changes: dict[str, Any]) -> AgentToolResult:

@@ -15,7 +15,7 @@ from .outcome import Outcome
 from .tool import AgentTool, AgentToolResult
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class Slot:
     """One call. ``arguments`` are what the tool gets, ``shown`` a copy for readers, who may do with it what they like.
 
@@ -67,7 +67,7 @@ class Slot:
         return True
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Report:
     """What a tool's task has to say: an update, something that happened in an agent that it calls, or the outcome."""
 

@@ -1,5 +1,6 @@
 """What an agent is at this moment."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -69,7 +70,7 @@ class Transcript:
     def __init__(self, messages: Sequence[Message]) -> None:
         self.messages: list[Message] = list(messages)
         self.error_message: str | None = None
-        self.pending: list[str] = []
+        self.pending: Counter[str] = Counter()  # ids are the provider's, and may repeat
         self._streaming: MessageStart | MessageUpdate | None = None
 
     @property
@@ -88,9 +89,9 @@ class Transcript:
                 self._streaming = None
                 self.messages.append(message)
             case ToolExecutionStart():
-                self.pending.append(event.tool_call_id)
+                self.pending[event.tool_call_id] += 1
             case ToolExecutionEnd():
-                self.pending.remove(event.tool_call_id)
+                self.pending[event.tool_call_id] -= 1
             case TurnEnd(AssistantMessage(error_message=str(text))):
                 self.error_message = text
 

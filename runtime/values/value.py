@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self, TypeVar, dataclass_transform
 
 from pydantic import (
@@ -49,7 +50,8 @@ class Value(BaseModel):
     if not TYPE_CHECKING:  # type checkers see the constructor that dataclass_transform describes
 
         def __init__(self, /, *args: Any, **data: Any) -> None:
-            data.update(_positional(type(self), args, data))
+            if args:
+                data.update(_positional(type(self), args, data))
             self.__pydantic_validator__.validate_python(data, self_instance=self, context=_CONSTRUCTING)
 
         # Not a custom constructor for pydantic: validation fills instances directly, as it does for BaseModel.
@@ -107,18 +109,22 @@ def _refuse(constant: str) -> None:
 
 
 def _positional(cls: type[Value], args: tuple[Any, ...], data: dict[str, Any]) -> dict[str, Any]:
-    if not args:
-        return {}
-    names = [name for name, field in cls.model_fields.items() if field.init is not False]
+    names = _names(cls)
     if len(args) > len(names):
         raise TypeError(
             f"{cls.__name__}() takes at most {len(names)} positional arguments, {len(args)} given"
         )
     given = dict(zip(names, args, strict=False))
-    for name in given:
+    for name in given if data else ():
         if name in data or to_camel(name) in data:
             raise TypeError(f"{cls.__name__}() got two values for {name}")
     return given
+
+
+@cache
+def _names(cls: type[Value]) -> tuple[str, ...]:
+    """The fields that a constructor takes, in order."""
+    return tuple(name for name, field in cls.model_fields.items() if field.init is not False)
 
 
 def is_none(value: object) -> bool:
