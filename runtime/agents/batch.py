@@ -39,6 +39,7 @@ from .tool import AgentContext, AgentToolResult, ToolExecutionMode
 from .toolbox import Toolbox
 
 UPDATES = 16
+"""So many updates of a batch may be on their way, beside the ends of all calls: an end never waits for room."""
 
 T = TypeVar("T")
 Emit = Callable[[AgentEvent], Awaitable[None]]
@@ -122,7 +123,7 @@ class Batch:
         if not allowed:
             return
         waiting = iter(allowed)
-        send, receive = trio.open_memory_channel[Report](UPDATES)
+        send, receive = trio.open_memory_channel[Report](UPDATES + len(allowed))
         async with SingleVoiceNursery() as nursery:
 
             def start_next(channel: "trio.MemorySendChannel[Report]") -> None:
