@@ -1,17 +1,8 @@
-"""Ways to make tools."""
+"""Ways to make tools.
 
-from .delegation import Subagent, subagent
-from .function import FunctionTool, ToolOptions, tool
-from .process import CommandResult, run_command
-from .results import result_of
+The names are listed in ``__init__.pyi``; each is imported when it is first used.
+"""
 
-__all__ = [
-    "CommandResult",
-    "FunctionTool",
-    "Subagent",
-    "ToolOptions",
-    "result_of",
-    "run_command",
-    "subagent",
-    "tool",
-]
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
