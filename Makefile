@@ -1,4 +1,4 @@
-# make demo | test | check | real | faults | clean: each sets up .venv on first use.
+# make demo | test | check | real | faults | soak | clean: each sets up .venv on first use.
 
 PYTHON ?= python3
 VENV := .venv
@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 AIMOCK := @copilotkit/aimock@1.43.0
 
-.PHONY: demo test check format real faults clean
+.PHONY: demo test check format real faults soak clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python -m runtime.demo
@@ -31,6 +31,11 @@ real: $(VENV)/.real
 
 faults: $(VENV)/.faults
 	$(BIN)/python -m pytest -m faults tests/faults
+
+# A hundred times as long as in CI: the state machine of the agent, then all properties with 2,000 examples.
+soak: $(VENV)/.test
+	AGENTRIO_SOAK=100 $(BIN)/python -m pytest tests/agents/test_agent_machine.py
+	HYPOTHESIS_PROFILE=soak $(BIN)/python -m pytest -m "not real and not faults" tests
 
 clean:
 	rm -rf $(VENV)

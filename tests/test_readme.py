@@ -61,3 +61,11 @@ def test_a_command_exists(command):
     words = command.split()
     assert shutil.which(words[0])
     assert subprocess.run([*words, "--dry-run"], cwd=ROOT, capture_output=True, check=False).returncode == 0
+
+
+def test_the_tests_behind_the_guarantees_exist():
+    """Each test that the README names is one of ours."""
+    named = set(re.findall(r"\| `(test_\w+)` \|", (ROOT / "README.md").read_text()))
+    ours = "".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
+    assert len(named) > 10
+    assert {name for name in named if f"def {name}(" not in ours} == set()

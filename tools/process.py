@@ -4,6 +4,7 @@ import math
 import os
 import signal
 import subprocess
+from codecs import getincrementaldecoder
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -88,6 +89,7 @@ class _Output:
     def __init__(self, limit: int, on_output: OnOutput | None) -> None:
         self._room = limit
         self._kept = bytearray()
+        self._decoder = getincrementaldecoder("utf-8")("replace")  # a piece may end inside of a character
         self._on_output = on_output
         self._deadline = math.inf
         self._receiving: trio.CancelScope | None = None
@@ -100,8 +102,8 @@ class _Output:
                 self._room -= len(kept)
                 self.dropped += len(chunk) - len(kept)
                 self._kept += kept
-                if kept and self._on_output is not None:
-                    await self._on_output(kept.decode(errors="replace"))
+                if self._on_output is not None and (text := self._decoder.decode(kept)):
+                    await self._on_output(text)
 
     async def _receive(self, pipe: trio.abc.ReceiveStream) -> bytes | bytearray:
         with trio.CancelScope(deadline=self._deadline) as self._receiving:
@@ -152,13 +154,13 @@ async def _feed(process: trio.Process, data: bytes, scope: trio.CancelScope) -> 
 async def _end_group(process: trio.Process, grace: float) -> None:
     """Called under a shield, and bounded: ``grace``, and then as long as the kernel needs to kill."""
     for number, seconds in ((signal.SIGTERM, grace), (signal.SIGKILL, KILL_SECONDS)):
-        if not _lives(process.pid):
-            break
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, number)
+        if _lives(process.pid):
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(process.pid, number)
         with trio.move_on_after(seconds):
-            await _gone(process)
-    if _lives(process.pid):
+            await _gone(process)  # also one that has ended: somebody has to take note of that
+            break
+    else:
         log.warn("a process group does not end, although it was killed", group=process.pid)
 
 

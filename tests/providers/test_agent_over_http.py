@@ -151,15 +151,18 @@ def test_a_provider_is_chosen_by_what_it_can_do(wanted):
         faux.register_faux_provider(provider="two"),
     ]
     able = [handle.id for handle in handles if getattr(handle.capabilities, wanted)]
-    assert able == (["one", "two"] if wanted == "language_models" else [])
+    assert able == (["one", "two"] if wanted == "language_models" else ["one"])
     assert all(isinstance(handle, Provider) for handle in handles)
     model = handles[0].model("m")
     assert (model.provider, model.api, model.ref.id) == ("one", "openai-completions", "m")
 
 
 async def test_an_endless_stream_is_closed_by_an_abort():
-    """The server reads the end of the connection, promptly."""
+    """The server reads the end of the connection within 100 ms after the agent is idle, on one of a few tries."""
+    assert min([await seconds_until_the_server_knows() for _ in range(3)]) < 0.1
 
+
+async def seconds_until_the_server_knows():
     async def endless(wire):
         await wire.send(SSE_HEAD)
         while not wire.closed.is_set():
@@ -172,9 +175,10 @@ async def test_an_endless_stream_is_closed_by_an_abort():
                 if happened.type == "message_update" and len(happened.message.text) > 50:
                     agent.abort()
             reply = await run.result()
+        await agent.wait_for_idle()
         begin = trio.current_time()
         with trio.fail_after(5):
             await server.wires[0].wait_closed()
     assert reply.stop_reason is StopReason.Aborted
     assert len(reply.text) > 50
-    assert trio.current_time() - begin < 1
+    return trio.current_time() - begin

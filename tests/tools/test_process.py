@@ -70,13 +70,25 @@ async def test_output_comes_piece_by_piece():
         nursery.start_soon(run)
         await first.wait()
         scope.cancel()
-    assert pieces == ["here\n"]
+    assert "".join(pieces).strip() == "here"
 
 
 async def test_invalid_bytes_are_replaced():
     """Output is for people and models: text in any case."""
     result = await run_command(python("import sys; sys.stdout.buffer.write(b'a\\xffb')"))
     assert result.stdout == "a\ufffdb"
+
+
+async def test_characters_that_arrive_in_halves_are_told_whole():
+    """A piece ends where a character does."""
+    code = "import os, time; os.write(1, b'\\xc3'); time.sleep(0.1); os.write(1, b'\\xa9!')"
+    pieces = []
+
+    async def take(piece):
+        pieces.append(piece)
+
+    result = await run_command(python(code), on_output=take)
+    assert (pieces, result.stdout) == (["é!"], "é!")
 
 
 async def test_a_signal_is_a_negative_exit_code():
@@ -140,6 +152,21 @@ async def test_children_that_a_command_leaves_behind_are_ended():
         result = await run_command(python(WITH_CHILD.format(then="sys.exit(0)")))
     assert result.exit_code == 0
     assert not alive(int(result.stdout))
+
+
+async def test_a_command_that_has_ended_when_it_is_cancelled_is_waited_for():
+    """No dead process is left for somebody else to take note of."""
+    seen = []
+    with trio.CancelScope() as scope:
+
+        async def take(piece):
+            seen.append(int(piece))
+            while alive(seen[0]):
+                time.sleep(0.001)  # noqa: ASYNC251 - the program ends, and trio does not see it yet
+            scope.cancel()
+
+        await run_command(python("import os; print(os.getpid())"), on_output=take)
+    assert not Path(f"/proc/{seen[0]}").exists()
 
 
 async def test_what_leaves_the_group_does_not_hold_up_the_end():
