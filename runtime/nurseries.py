@@ -38,10 +38,15 @@ class SingleVoiceNursery:
 
 def spokesman(group: BaseExceptionGroup[BaseException], raised: BaseException | None = None) -> BaseException:
     """The exception that stands for a group made by our nursery: the body's own, else the first that is no cancellation."""
-    if raised is not None and not isinstance(raised, trio.Cancelled):
+    if raised is not None and not _only_cancels(raised):
         return raised
-    others = [exc for exc in group.exceptions if not isinstance(exc, trio.Cancelled)]
+    others = [exc for exc in group.exceptions if not _only_cancels(exc)]
     return others[0] if others else group.exceptions[0]
+
+
+def _only_cancels(error: BaseException) -> bool:
+    """Whether there is nothing in it but cancellations, as in the groups that trio's own nurseries make of them."""
+    return all(isinstance(leaf, trio.Cancelled) for leaf in leaves(error))
 
 
 def holds_cancellation(error: BaseException) -> bool:
