@@ -1,10 +1,20 @@
-"""The headers by which GitHub Copilot learns what a request is for; all of its APIs take them."""
+"""The headers of GitHub Copilot: who calls, which never changes, and what a request is for. All of its APIs take them."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
 
 from runtime.values.content import ImageContent
 from runtime.values.context import Context
 from runtime.values.message import Message, ToolResultMessage, UserMessage, is_llm_message
 
 COPILOT = "github-copilot"
+CLIENT_HEADERS: Mapping[str, str] = MappingProxyType({
+    "User-Agent": "GitHubCopilotChat/0.35.0",
+    "Editor-Version": "vscode/1.107.0",
+    "Editor-Plugin-Version": "copilot-chat/0.35.0",
+    "Copilot-Integration-Id": "vscode-chat",
+})  # fmt: skip
+"""Copilot answers to known clients only."""
 
 
 def copilot_headers(context: Context) -> dict[str, str]:

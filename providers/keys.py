@@ -76,12 +76,12 @@ def _is_private(url: str) -> bool:
 
 
 def _place(url: str) -> tuple[str | None, str]:
-    """Host and path: whatever scheme, port and query lead there, it is the same provider."""
+    """Host and path: whatever scheme, port, version and query lead there, it is the same provider."""
     try:
         parts = urlsplit(url.strip())
     except ValueError:
         return None, url
-    return parts.hostname, parts.path.rstrip("/")
+    return parts.hostname, parts.path.rstrip("/").removesuffix("/v1")
 
 
 def _hint(provider: str, own: bool) -> str:

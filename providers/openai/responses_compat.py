@@ -44,9 +44,14 @@ def responses_compat(model: Model) -> ResponsesCompat:
 def openai_presets(provider_id: str, model_id: str) -> ModelCompat:
     """What a model of OpenAI's takes, by its id: strict schemas, from GPT-5 on grammars, and a few models tool search."""
     flags = {"supports_strict_mode": True}
-    generation = _GENERATION.match(model_id)
-    if generation and int(generation[1]) >= _GRAMMAR_SINCE:
+    if takes_grammars(model_id):
         flags["supports_openai_grammar_tools"] = True
     if provider_id == "openai" and model_id in _TOOL_SEARCH:
         flags["supports_tool_search"] = True
     return ModelCompat.model_validate(flags)
+
+
+def takes_grammars(model_id: str) -> bool:
+    """Whether a model of OpenAI's, wherever it is, takes tools whose input follows a grammar."""
+    generation = _GENERATION.match(model_id)
+    return generation is not None and int(generation[1]) >= _GRAMMAR_SINCE
