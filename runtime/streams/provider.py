@@ -1,13 +1,15 @@
 """What a provider is to the runtime: protocols that handles implement."""
 
+from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 from runtime.values.context import Context
-from runtime.values.images import AssistantImages, EmbeddingBatch, ImagesContext
+from runtime.values.embeddings import EmbeddingBatch
+from runtime.values.images import AssistantImages, ImagesContext
 from runtime.values.model import Model
-from runtime.values.options import SimpleStreamOptions, StreamOptions
+from runtime.values.options import EmbeddingOptions, SimpleStreamOptions, StreamOptions
 
 from .channel import MessageStream
 
@@ -58,7 +60,7 @@ class LanguageModelApi(Protocol):
 
 @runtime_checkable
 class ImageModelApi(Protocol):
-    """An image API; failures are values."""
+    """An image API. What it raises as AgentrioError ends the call as an ``Error`` result; ``options.abort`` cancels it from outside."""
 
     @property
     def id(self) -> str:
@@ -78,5 +80,7 @@ class EmbeddingModelApi(Protocol):
     def id(self) -> str:
         """The API's name."""
 
-    async def embed_many(self, model: Model, texts: list[str], options: Any) -> EmbeddingBatch:
-        """Embed texts, in order."""
+    async def embed_many(
+        self, model: Model, texts: Sequence[str], options: EmbeddingOptions
+    ) -> EmbeddingBatch:
+        """Embed the texts of one request, in order; ``runtime.embed_many`` makes the requests, and watches ``abort``."""

@@ -1,13 +1,12 @@
 """What an image model is asked, and what it answers."""
 
-from collections.abc import Sequence
 from enum import StrEnum
-from typing import Annotated, ClassVar
+from typing import ClassVar, Self
 
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
 from .clock import now_ms
-from .content import UserBlocks
+from .content import ImageContent, TextContent, UserBlocks
 from .text import Text
 from .usage import Usage
 from .value import Count, Value, is_none
@@ -22,9 +21,24 @@ class ImagesStopReason(StrEnum):
 
 
 class ImagesContext(Value):
-    """The text and image blocks that describe the wanted images, in order."""
+    """The text and image blocks that describe the wanted images, in order. ``ImagesContext.of("a fox", image)`` makes one."""
 
     input: UserBlocks = ()
+
+    @classmethod
+    def of(cls, *parts: str | TextContent | ImageContent) -> Self:
+        """The same of blocks and plain strings."""
+        return cls(input=tuple(TextContent(text=part) if isinstance(part, str) else part for part in parts))
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """Its texts, in order."""
+        return texts_of(self.input)
+
+    @property
+    def images(self) -> tuple[ImageContent, ...]:
+        """Its images, in order."""
+        return images_of(self.input)
 
 
 class AssistantImages(Value):
@@ -42,31 +56,27 @@ class AssistantImages(Value):
     error_message: Text | None = Field(default=None, exclude_if=is_none)
     timestamp: Count = Field(default_factory=now_ms)
 
+    @property
+    def text(self) -> str:
+        """What the model said beside the images, one block a line; some say which prompt they made of yours."""
+        return "\n".join(texts_of(self.output))
 
-class EmbeddingUsage(Value):
-    """What an embedding request consumed; its JSON keys are snake_case, as OpenAI's are."""
+    @property
+    def images(self) -> tuple[ImageContent, ...]:
+        """The images, in order."""
+        return images_of(self.output)
 
-    required_on_read: ClassVar = ("prompt_tokens", "total_tokens")
-
-    prompt_tokens: Count = Field(default=0, alias="prompt_tokens")
-    total_tokens: Count = Field(default=0, alias="total_tokens")
-
-
-_Finite = Annotated[float, Field(allow_inf_nan=False)]
-Vector = Annotated[Sequence[_Finite], AfterValidator(tuple)]
-
-
-class Embedding(Value):
-    """One vector: numbers, or the base64 text that was asked for."""
-
-    embedding: Text | Vector
-    model: Text
-    usage: EmbeddingUsage = Field(default=EmbeddingUsage())
+    @property
+    def failed(self) -> bool:
+        """Whether the request ended as Error or Aborted."""
+        return self.stop_reason is not ImagesStopReason.Stop
 
 
-class EmbeddingBatch(Value):
-    """The vectors of several texts, in the order of the texts."""
+def texts_of(blocks: UserBlocks) -> tuple[str, ...]:
+    """The texts among blocks."""
+    return tuple(block.text for block in blocks if isinstance(block, TextContent))
 
-    embeddings: Annotated[Sequence[Text | Vector], AfterValidator(tuple)]
-    model: Text
-    usage: EmbeddingUsage = Field(default=EmbeddingUsage())
+
+def images_of(blocks: UserBlocks) -> tuple[ImageContent, ...]:
+    """The images among blocks."""
+    return tuple(block for block in blocks if isinstance(block, ImageContent))

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 CacheRetention = Literal["none", "short", "long"]
 Transport = Literal["sse", "websocket", "websocket-cached", "auto"]
 ForeignThinking = Literal["tagged", "plain", "drop"]
+EncodingFormat = Literal["float", "base64"]
 PayloadHook = Callable[[dict[str, Any], Model], Awaitable[dict[str, Any] | None]]
 MEBIBYTE = 1 << 20
 
@@ -54,38 +55,27 @@ class ThinkingBudgets:
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
-class StreamOptions:
-    """How to call a model, whatever the provider. Times are in seconds of trio's clock, sizes in bytes.
+class RequestOptions:
+    """How to send a request, whatever it asks for. Times are in seconds of trio's clock, sizes in bytes.
 
-    - ``abort``: set it, from anywhere, to end this call (and every other that has it) as ``Aborted``.
+    - ``abort``: set it, from anywhere, to end this call (and every other that has it).
     - ``api_key``: outranks the handle's key and the environment. ``env``: variables that outrank the process's.
     - ``headers``: laid over everything else; None removes one.
     - ``on_payload(payload, model)``: sees the request body once and may return another.
-      ``on_response(info, model)``: sees status and headers of a success. If either raises, the call ends as ``Error``.
+      ``on_response(info, model)``: sees status and headers of a success. If either raises, the call fails.
     - ``max_retries``: more attempts after 408, 409, 429, 5xx and connection failures, all before the first byte of the
       reply. A server that asks for more than ``max_retry_delay`` (0: no limit) is not waited for.
     - ``connect_timeout``; ``first_event_timeout``: until the reply begins; ``event_timeout``: between its events, pings not
       counted; ``timeout``: the whole call (None: no limit).
-    - ``max_event_bytes``: the largest line or event that a server may send.
-    - ``session_id``: names the conversation, for the provider's cache. ``cache_retention``: how long to keep it there.
-    - ``foreign_thinking``: what becomes of another model's thinking: text in ``<thinking>`` tags, plain text, or nothing.
-    - ``provider_options``: more knobs by their names on the wire; unknown ones are ignored.
+    - ``max_event_bytes``: the largest line or event that a server may send, and the largest answer that is no stream.
     - ``http_client``: used instead of the pool; it is not closed.
     """
 
-    temperature: float | None = None
-    max_tokens: int | None = None
     api_key: str | None = None
-    cache_retention: CacheRetention | None = None
-    session_id: str | None = None
-    transport: Transport = "auto"
     on_payload: PayloadHook | None = None
     on_response: ResponseHook | None = None
     headers: Mapping[str, str | None] = field(default_factory=dict)
     env: Mapping[str, str] = field(default_factory=dict)
-    metadata: Any = None
-    provider_options: Mapping[str, Any] = field(default_factory=dict)
-    foreign_thinking: ForeignThinking = "tagged"
     http_client: "httpx.AsyncClient | None" = None
     max_retries: int = 2
     max_retry_delay: float = 60.0
@@ -97,8 +87,6 @@ class StreamOptions:
     abort: "trio.Event | None" = None
 
     def __post_init__(self) -> None:
-        _check_number("temperature", self.temperature, optional=True)
-        _check_int("max_tokens", self.max_tokens, optional=True)
         _check_int("max_retries", self.max_retries)
         _check_int("max_event_bytes", self.max_event_bytes, at_least=1)
         _check_number("max_retry_delay", self.max_retry_delay)
@@ -106,29 +94,19 @@ class StreamOptions:
             _check_number(name, getattr(self, name), above=0, infinite=True)
         _check_number("timeout", self.timeout, above=0, optional=True, infinite=True)
         _check_text("api_key", self.api_key)
-        _check_text("session_id", self.session_id)
-        _check_choice("cache_retention", self.cache_retention, (None, *get_args(CacheRetention)))
-        _check_choice("transport", self.transport, get_args(Transport))
-        _check_choice("foreign_thinking", self.foreign_thinking, get_args(ForeignThinking))
         for name in ("on_payload", "on_response"):
             _check_callable(name, getattr(self, name))
         _check_abort(self.abort)
         check_headers(self.headers)
         _check_mapping("env", self.env, values=(str,))
-        _check_mapping("provider_options", self.provider_options)
-        self._keep_private()
+        self._keep(
+            api_key=None if self.api_key is None else Secret(self.api_key),
+            headers={name: None if value is None else Secret(value) for name, value in self.headers.items()},
+            env={name: Secret(value) for name, value in self.env.items()},
+        )
 
-    def _keep_private(self) -> None:
+    def _keep(self, **own: Any) -> None:
         """Hold copies that nobody else changes, and keys that do not print."""
-        own: dict[str, Any] = {
-            "api_key": None if self.api_key is None else Secret(self.api_key),
-            "headers": {
-                name: None if value is None else Secret(value) for name, value in self.headers.items()
-            },
-            "env": {name: Secret(value) for name, value in self.env.items()},
-            "metadata": _json("metadata", self.metadata),
-            "provider_options": _json("provider_options", dict(self.provider_options)),
-        }
         for name, value in own.items():
             object.__setattr__(self, name, value)
 
@@ -139,6 +117,41 @@ class StreamOptions:
             if item.repr and getattr(self, item.name) != _default(item)
         ]
         return f"{type(self).__name__}({', '.join(changed)})"
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class StreamOptions(RequestOptions):
+    """How to call a model, whatever the provider: the knobs of ``RequestOptions``, and these.
+
+    An ``abort`` and a hook that raises end the call as a value, ``Aborted`` or ``Error``.
+
+    - ``session_id``: names the conversation, for the provider's cache. ``cache_retention``: how long to keep it there.
+    - ``foreign_thinking``: what becomes of another model's thinking: text in ``<thinking>`` tags, plain text, or nothing.
+    - ``provider_options``: more knobs by their names on the wire; unknown ones are ignored.
+    """
+
+    temperature: float | None = None
+    max_tokens: int | None = None
+    cache_retention: CacheRetention | None = None
+    session_id: str | None = None
+    transport: Transport = "auto"
+    metadata: Any = None
+    provider_options: Mapping[str, Any] = field(default_factory=dict)
+    foreign_thinking: ForeignThinking = "tagged"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_number("temperature", self.temperature, optional=True)
+        _check_int("max_tokens", self.max_tokens, optional=True)
+        _check_text("session_id", self.session_id)
+        _check_choice("cache_retention", self.cache_retention, (None, *get_args(CacheRetention)))
+        _check_choice("transport", self.transport, get_args(Transport))
+        _check_choice("foreign_thinking", self.foreign_thinking, get_args(ForeignThinking))
+        _check_mapping("provider_options", self.provider_options)
+        self._keep(
+            metadata=_json("metadata", self.metadata),
+            provider_options=_json("provider_options", dict(self.provider_options)),
+        )
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -157,6 +170,39 @@ class SimpleStreamOptions(StreamOptions):
             raise InvalidOptionError(
                 f"thinking_budgets must be ThinkingBudgets, not {self.thinking_budgets!r}"
             )
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class EmbeddingOptions(RequestOptions):
+    """How to embed texts. An ``abort`` that is set raises AbortedError.
+
+    - ``dimensions``: numbers in each vector, for models that can shorten them; an answer with another length is refused.
+    - ``encoding_format``: ``base64`` asks for vectors as text, which is a third of the size and quicker to read. They are
+      given as they came; ``.vector`` and ``.vectors`` of the result are numbers either way. Not every server knows it.
+    - ``user``: names the end user to the provider.
+    - ``max_batch_size``: texts in one request; the rest go in further ones. OpenAI takes up to 2048, whose vectors may be
+      more than ``max_event_bytes``. ``max_batch_tokens``: tokens in one request, None for any number. As nobody here can count
+      those, each byte of UTF-8 counts as one, which is never too few; a text that is larger goes alone.
+    - ``max_concurrent_requests``: how many requests of one call are under way at a time.
+
+    ``on_payload``, ``on_response``, ``max_retries`` and the time-outs are for each request.
+    """
+
+    dimensions: int | None = None
+    encoding_format: EncodingFormat | None = None
+    user: str | None = None
+    max_batch_size: int = 512
+    max_batch_tokens: int | None = 300_000
+    max_concurrent_requests: int = 4
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_int("dimensions", self.dimensions, at_least=1, optional=True)
+        _check_choice("encoding_format", self.encoding_format, (None, *get_args(EncodingFormat)))
+        _check_text("user", self.user)
+        _check_int("max_batch_size", self.max_batch_size, at_least=1)
+        _check_int("max_batch_tokens", self.max_batch_tokens, at_least=1, optional=True)
+        _check_int("max_concurrent_requests", self.max_concurrent_requests, at_least=1)
 
 
 def _default(item: "dataclasses.Field[Any]") -> Any:

@@ -40,13 +40,13 @@ class LlamaServer:
         return trio.current_time() - begin
 
 
-def start_llama() -> LlamaServer:
+def start_llama(*more: str) -> LlamaServer:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     command = [sys.executable, str(HERE / "llama_process.py"), "--port", str(port), "--api-key", KEY]
     process = subprocess.Popen(
-        [*command, "--template", str(HERE / "chatml-json.jinja")],
+        [*command, "--template", str(HERE / "chatml-json.jinja"), *more],
         stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
     )  # fmt: skip
     line = process.stdout.readline().strip()

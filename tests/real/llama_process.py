@@ -25,6 +25,7 @@ def main() -> None:
     parser.add_argument("--context", type=int, default=2048, help="tokens of one slot")
     parser.add_argument("--template", type=pathlib.Path, required=True)
     parser.add_argument("--api-key")
+    parser.add_argument("--embeddings", action="store_true", help="embed texts, and nothing else")
     arguments = parser.parse_args()
 
     import xllamacpp
@@ -43,6 +44,11 @@ def main() -> None:
     params.cache_ram_mib = 0
     params.verbosity = 1
     params.chat_template = arguments.template.read_text()
+    if arguments.embeddings:
+        params.embedding = (
+            True  # by the last token, which has seen all others; means over two slots at once are wrong
+        )
+        params.pooling_type = xllamacpp.llama_pooling_type.LLAMA_POOLING_TYPE_LAST
     if arguments.api_key:
         params.api_keys = [arguments.api_key]
     server = xllamacpp.Server(params)

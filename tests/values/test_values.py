@@ -9,14 +9,8 @@ from runtime.errors import ToolDefinitionError
 from runtime.testing.strategies import json_values, texts, texts_with_lone_surrogates, tools
 from runtime.values.content import ImageContent, TextContent, ThinkingContent, ToolCall
 from runtime.values.context import Context
-from runtime.values.images import (
-    AssistantImages,
-    Embedding,
-    EmbeddingBatch,
-    EmbeddingUsage,
-    ImagesContext,
-    ImagesStopReason,
-)
+from runtime.values.embeddings import Embedding, EmbeddingBatch, EmbeddingUsage
+from runtime.values.images import AssistantImages, ImagesContext, ImagesStopReason
 from runtime.values.message import AssistantMessage, CustomMessage, ToolResultMessage, UserMessage
 from runtime.values.model import Model, ModelRef
 from runtime.values.secret import Redactor, Secret, secret_header_values
