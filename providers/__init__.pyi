@@ -1,6 +1,6 @@
 """Wire adapters: each provider's APIs, and the handles that configure them."""
 
-from . import anthropic, faux, openai
+from . import anthropic, faux, github_copilot, oauth, openai, openrouter, proxy
 from .access import Access
 from .anthropic.messages_api import (
     complete_anthropic,
@@ -19,6 +19,7 @@ from .openai.completions import (
     stream_openai_completions,
     stream_simple_openai_completions,
 )
+from .openai.image_options import OpenAIImagesOptions
 from .openai.options import OpenAICompletionsOptions
 from .openai.responses import (
     complete_openai_responses,
@@ -27,8 +28,10 @@ from .openai.responses import (
     stream_simple_openai_responses,
 )
 from .openai.responses_options import OpenAIResponsesOptions
+from .openrouter.options import OpenRouterImagesOptions
 from .pool import PoolStatistics, limit_requests, pool_statistics
 from .sse import SseEvent
+from .whole_answers import embed, embed_many, generate_images
 
 __all__ = [
     "Access",
@@ -38,7 +41,9 @@ __all__ = [
     "ChatWire",
     "Decoder",
     "OpenAICompletionsOptions",
+    "OpenAIImagesOptions",
     "OpenAIResponsesOptions",
+    "OpenRouterImagesOptions",
     "PoolStatistics",
     "ProviderHandle",
     "SseEvent",
@@ -49,11 +54,18 @@ __all__ = [
     "complete_simple_anthropic",
     "complete_simple_openai_completions",
     "complete_simple_openai_responses",
+    "embed",
+    "embed_many",
     "faux",
+    "generate_images",
     "get_env_api_key",
+    "github_copilot",
     "limit_requests",
+    "oauth",
     "openai",
+    "openrouter",
     "pool_statistics",
+    "proxy",
     "stream_anthropic",
     "stream_openai_completions",
     "stream_openai_responses",

@@ -2,10 +2,11 @@
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Never
+from dataclasses import dataclass
+from typing import Any, Literal, Never
 
 from runtime.errors import InvalidOptionError, UnsupportedModelError
-from runtime.streams.provider import Capabilities, LanguageModelApi
+from runtime.streams.provider import Capabilities, EmbeddingModelApi, ImageModelApi, LanguageModelApi
 from runtime.values.compat import ModelCompat
 from runtime.values.model import Bindings, Model, ModelCost, ModelInput, ModelOutput
 from runtime.values.options import check_headers
@@ -16,6 +17,27 @@ from .access import Access
 
 CONTEXT_WINDOW = 1_000_000
 MAX_TOKENS = 16_384
+
+KindName = Literal["language", "images", "embeddings"]
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """A kind of models: what speaks for it in ``Bindings``, and what is assumed of a model that is only named."""
+
+    name: str
+    api: type[Any]
+    input: tuple[ModelInput, ...]
+    output: tuple[ModelOutput, ...] = ()
+    context_window: int = 0
+    max_tokens: int = 0
+
+
+_KINDS: Mapping[KindName, _Kind] = {
+    "language": _Kind("language models", LanguageModelApi, ("text", "image"), (), CONTEXT_WINDOW, MAX_TOKENS),
+    "images": _Kind("image models", ImageModelApi, ("text",), ("image",)),
+    "embeddings": _Kind("embedding models", EmbeddingModelApi, ("text",)),
+}
 
 
 class ProviderHandle:
@@ -33,6 +55,7 @@ class ProviderHandle:
         "_compat",
         "_headers",
         "_id",
+        "_makes",
         "_presets",
     )
 
@@ -46,10 +69,12 @@ class ProviderHandle:
         compat: ModelCompat | Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
         presets: Callable[[str], ModelCompat] | None = None,
+        makes: KindName = "language",
     ) -> None:
         """``compat`` and ``headers`` are what every model of this handle declares; the headers of ``access`` stay out of models.
 
-        ``presets`` says what is known of a model by its id; ``compat`` is laid over that.
+        ``presets`` says what is known of a model by its id; ``compat`` is laid over that. ``makes`` is the kind of models
+        that ``model`` makes.
         """
         _check_text("provider_id", provider_id)
         _check_url(base_url)
@@ -60,6 +85,7 @@ class ProviderHandle:
         self._bindings = bindings
         self._compat = ModelCompat().overlaid(compat)
         self._presets = presets
+        self._makes = makes
         self._headers = dict(headers or {})
         self._capabilities = Capabilities(
             bindings.language is not None, bindings.images is not None, bindings.embeddings is not None
@@ -88,45 +114,110 @@ class ProviderHandle:
         name: str | None = None,
         reasoning: bool | None = None,
         thinking_level_map: Mapping[ThinkingLevel, str | None] | None = None,
-        input: Iterable[ModelInput] = ("text", "image"),  # noqa: A002 - its name
-        output: Iterable[ModelOutput] = (),
+        input: Iterable[ModelInput] | None = None,  # noqa: A002 - its name
+        output: Iterable[ModelOutput] | None = None,
         cost: ModelCost | None = None,
-        context_window: int = CONTEXT_WINDOW,
-        max_tokens: int = MAX_TOKENS,
+        context_window: int | None = None,
+        max_tokens: int | None = None,
         base_url: str | None = None,
         headers: Mapping[str, str] | None = None,
         compat: ModelCompat | Mapping[str, Any] | None = None,
         **unknown: Never,
     ) -> Model:
-        """A language model of this provider, bound to it. ``compat`` and ``headers`` are laid over the handle's.
+        """A model of this provider, bound to it: a language model, unless the handle was made for images or embeddings.
 
-        Sizes are in tokens, 0 for unknown. Raises UnsupportedModelError if the handle makes no language models,
-        InvalidOptionError for headers that cannot be sent and for unknown settings, pydantic's ValidationError for wrong values.
+        ``compat`` and ``headers`` are laid over the handle's. Sizes are in tokens, 0 for unknown; a language model that is
+        only named takes text and images, has a window of a million tokens and replies of 16,384 at most.
+
+        Raises UnsupportedModelError if the handle makes no such models, InvalidOptionError for headers that cannot be sent
+        and for unknown settings, pydantic's ValidationError for wrong values.
         """
-        if unknown:
-            raise InvalidOptionError(f"a model has no settings called {', '.join(unknown)}")
-        if not isinstance(self._bindings.language, LanguageModelApi):
-            raise UnsupportedModelError.capability(self._id, "language models")
+        _refuse_unknown(unknown)
+        settings = {
+            "name": name,
+            "reasoning": reasoning,
+            "thinking_level_map": thinking_level_map,
+            "input": input,
+            "output": output,
+            "cost": cost,
+            "context_window": context_window,
+            "max_tokens": max_tokens,
+        }
+        known = self._presets(id) if self._presets is not None else ModelCompat()
+        own = known.overlaid(self._compat).overlaid(compat)
+        return self._make(self._makes, id, base_url, headers, {**settings, "compat": own})
+
+    def image_model(
+        self,
+        id: str,  # noqa: A002 - its name
+        /,
+        *,
+        name: str | None = None,
+        input: Iterable[ModelInput] | None = None,  # noqa: A002 - its name
+        output: Iterable[ModelOutput] | None = None,
+        cost: ModelCost | None = None,
+        base_url: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        **unknown: Never,
+    ) -> Model:
+        """An image model of this provider, for ``generate_images``: from text to images, unless ``input`` and ``output`` say more.
+
+        Raises UnsupportedModelError if the handle makes no image models; otherwise like ``model``.
+        """
+        _refuse_unknown(unknown)
+        settings = {"name": name, "input": input, "output": output, "cost": cost}
+        return self._make("images", id, base_url, headers, settings)
+
+    def embedding_model(
+        self,
+        id: str,  # noqa: A002 - its name
+        /,
+        *,
+        name: str | None = None,
+        input: Iterable[ModelInput] | None = None,  # noqa: A002 - its name
+        cost: ModelCost | None = None,
+        context_window: int | None = None,
+        base_url: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        **unknown: Never,
+    ) -> Model:
+        """An embedding model of this provider, for ``embed`` and ``embed_many``: it takes text.
+
+        Raises UnsupportedModelError if the handle makes no embedding models; otherwise like ``model``.
+        """
+        _refuse_unknown(unknown)
+        settings = {"name": name, "input": input, "cost": cost, "context_window": context_window}
+        return self._make("embeddings", id, base_url, headers, settings)
+
+    def _make(
+        self,
+        kind_name: KindName,
+        model_id: str,
+        base_url: str | None,
+        headers: Mapping[str, str] | None,
+        settings: Mapping[str, Any],
+    ) -> Model:
+        """A model of a kind; settings that are None are those of the kind."""
+        kind, api = _KINDS[kind_name], getattr(self._bindings, kind_name)
+        if not isinstance(api, kind.api):
+            raise UnsupportedModelError.capability(self._id, kind.name)
         check_headers(headers or {})
         if base_url is not None:
             _check_url(base_url)
-        known = self._presets(id) if self._presets is not None else ModelCompat()
         model = Model.model_validate(
             {
-                "id": id,
-                "name": id if name is None else name,
-                "api": self._bindings.language.id,
+                "id": model_id,
+                "name": model_id,
+                "api": api.id,
                 "provider": self._id,
                 "base_url": self._base_url if base_url is None else base_url,
-                "reasoning": reasoning,
-                "thinking_level_map": thinking_level_map or {},
-                "input": tuple(input),
-                "output": tuple(output),
-                "cost": cost or ModelCost(),
-                "context_window": context_window,
-                "max_tokens": max_tokens,
+                "input": kind.input,
+                "output": kind.output,
+                "cost": ModelCost(),
+                "context_window": kind.context_window,
+                "max_tokens": kind.max_tokens,
                 "headers": {**self._headers, **(headers or {})},
-                "compat": known.overlaid(self._compat).overlaid(compat),
+                **{name: value for name, value in settings.items() if value is not None},
             }
         )
         return model.bound(self._bindings)
@@ -134,7 +225,12 @@ class ProviderHandle:
     def __repr__(self) -> str:
         key = f", api_key={MASK}" if self._access.api_key else ""
         headers = f", headers {', '.join(self._access.headers)}" if self._access.headers else ""
-        return f"<ProviderHandle {self._id!r} at {without_secrets(self._base_url)}{key}{headers}>"
+        return f"<{type(self).__name__} {self._id!r} at {without_secrets(self._base_url)}{key}{headers}>"
+
+
+def _refuse_unknown(settings: Mapping[str, object]) -> None:
+    if settings:
+        raise InvalidOptionError(f"a model has no settings called {', '.join(settings)}")
 
 
 def _check_url(base_url: object) -> None:

@@ -81,6 +81,8 @@ from .streams.call import stream_simple as stream_simple
 from .streams.channel import MessageStream as MessageStream
 from .streams.channel import MessageWriter as MessageWriter
 from .streams.channel import open_message_stream as open_message_stream
+from .streams.embeddings import embed as embed
+from .streams.embeddings import embed_many as embed_many
 from .streams.events import AssistantMessageEvent as AssistantMessageEvent
 from .streams.events import StreamDone as StreamDone
 from .streams.events import StreamError as StreamError
@@ -95,6 +97,7 @@ from .streams.events import ToolCallDelta as ToolCallDelta
 from .streams.events import ToolCallEnd as ToolCallEnd
 from .streams.events import ToolCallStart as ToolCallStart
 from .streams.handoff import transform_messages as transform_messages
+from .streams.images import generate_images as generate_images
 from .streams.json_repair import parse_json_with_repair as parse_json_with_repair
 from .streams.overflow import get_overflow_patterns as get_overflow_patterns
 from .streams.overflow import is_context_overflow as is_context_overflow
@@ -138,6 +141,8 @@ from .values.model import calculate_cost as calculate_cost
 from .values.model import clamp_thinking_level as clamp_thinking_level
 from .values.model import get_supported_thinking_levels as get_supported_thinking_levels
 from .values.model import models_are_equal as models_are_equal
+from .values.options import EmbeddingOptions as EmbeddingOptions
+from .values.options import RequestOptions as RequestOptions
 from .values.options import ResponseInfo as ResponseInfo
 from .values.options import SimpleStreamOptions as SimpleStreamOptions
 from .values.options import StreamOptions as StreamOptions

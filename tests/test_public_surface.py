@@ -15,17 +15,17 @@ RUNTIME = """
 AbortedError Agent AgentBusyError AgentCall AgentChanges AgentClosedError AgentContext AgentEnd AgentError AgentEvent AgentLoopConfig AgentLoopStream AgentMonitor AgentTree
 AgentOptions AgentRun AgentSettings AgentStart AgentState AgentStatistics AgentTool AgentToolResult AgentrioError ApiStatusError
 AssistantImages AssistantMessage AssistantMessageEvent Bindings Block Capabilities Context CustomMessage Delivery DeliveryStatus
-Embedding EmbeddingBatch EmbeddingModelApi EmbeddingUsage EventFeed EventsLostError GrammarSampling GrammarVariants HookError
+Embedding EmbeddingBatch EmbeddingModelApi EmbeddingOptions EmbeddingUsage EventFeed EventsLostError GrammarSampling GrammarVariants HookError
 ImageContent ImageModelApi ImagesContext ImagesStopReason InvalidOptionError InvalidResponseError JsonSchemaSampling
 LanguageModelApi Listener Message MessageAssembler MessageEnd MessageStart MessageStream MessageUpdate MessageWriter
 MissingApiKeyError Model ModelCompat ModelCost ModelCostTier ModelInput ModelOutput ModelRef NewArguments
-NothingToContinueError OAuthError Provider ProviderError QueueFullError QueueMode ResponseInfo ResultPatch
+NothingToContinueError OAuthError Provider ProviderError QueueFullError QueueMode RequestOptions ResponseInfo ResultPatch
 SimpleStreamOptions SteeringPolicy StopReason SubagentEvent StreamClosedError StreamDone StreamError StreamOptions StreamStart Subscription TextContent
 TextDelta TextEnd TextStart ThinkingBudgets ThinkingContent ThinkingDelta ThinkingEnd ThinkingLevel ThinkingStart Tool
 ToolCall ToolCallDelta ToolCallEnd ToolCallInfo ToolCallStart ToolDefinitionError ToolError ToolExecutionEnd
 ToolExecutionMode ToolExecutionStart ToolExecutionUpdate ToolInvocation ToolNotFoundError ToolResultMessage
 ToolValidationError TransportError TurnEnd TurnInfo TurnStart TurnUpdate UnsupportedModelError Usage UsageCost UserMessage
-add_agent_context agent_loop agent_loop_continue agent_tree calculate_cost clamp_thinking_level complete complete_simple create_diagnostic estimate_tokens
+add_agent_context agent_loop agent_loop_continue agent_tree calculate_cost clamp_thinking_level complete complete_simple create_diagnostic embed embed_many estimate_tokens generate_images
 get_overflow_patterns get_supported_thinking_levels is_context_overflow is_llm_message models_are_equal open_agent
 open_message_stream parse_json_with_repair parse_message parse_partial_json run_agent_loop run_agent_loop_continue stream
 stream_simple transform_messages user validate_tool_arguments validate_tool_call with_diagnostic
@@ -35,7 +35,7 @@ Access AnthropicOptions Call ChatApi ChatWire Decoder OpenAICompletionsOptions O
 complete_openai_completions complete_openai_responses complete_simple_openai_completions complete_simple_openai_responses faux
 get_env_api_key limit_requests openai pool_statistics stream_openai_completions stream_openai_responses
 stream_simple_openai_completions stream_simple_openai_responses anthropic complete_anthropic complete_simple_anthropic stream_anthropic
-stream_simple_anthropic
+stream_simple_anthropic OpenAIImagesOptions OpenRouterImagesOptions embed embed_many generate_images github_copilot oauth openrouter proxy
 """
 TESTING = """
 Cutter EventRecorder SweepReport assert_event_grammar assert_stream_grammar assert_transcript_valid cancel_everywhere run_cut
@@ -43,6 +43,16 @@ Cutter EventRecorder SweepReport assert_event_grammar assert_stream_grammar asse
 TOOLS = """
 CommandResult FunctionTool Subagent ToolOptions result_of run_command subagent tool
 """
+
+
+SPEAKING = (
+    providers.anthropic,
+    providers.github_copilot,
+    providers.oauth,
+    providers.openai,
+    providers.openrouter,
+    providers.proxy,
+)
 
 
 def exported(module: ModuleType) -> set[str]:
@@ -66,7 +76,7 @@ def test_the_exported_names_are_these(module, names):
 def public_things() -> list[tuple[str, object]]:
     """Every exported class and function, and the public methods of the classes."""
     things = []
-    for module in (runtime, runtime.testing, providers, tools):
+    for module in (runtime, runtime.testing, providers, *SPEAKING, tools):
         for name in sorted(exported(module)):
             thing = getattr(module, name)
             if inspect.isclass(thing) or inspect.isfunction(thing):

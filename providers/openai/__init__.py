@@ -1,7 +1,17 @@
 """OpenAI's APIs, and what speaks them."""
 
-from .handle import chat_completions, from_env, responses
+from .handle import chat_completions, embeddings, from_env, images, responses
+from .image_options import OpenAIImagesOptions
 from .options import OpenAICompletionsOptions
 from .responses_options import OpenAIResponsesOptions
 
-__all__ = ["OpenAICompletionsOptions", "OpenAIResponsesOptions", "chat_completions", "from_env", "responses"]
+__all__ = [
+    "OpenAICompletionsOptions",
+    "OpenAIImagesOptions",
+    "OpenAIResponsesOptions",
+    "chat_completions",
+    "embeddings",
+    "from_env",
+    "images",
+    "responses",
+]

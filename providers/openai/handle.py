@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from providers.access import Access
-from providers.chat import ChatApi
+from providers.chat import ChatApi, ChatWire
 from providers.handle import ProviderHandle
+from providers.images import ImagesApi
 from providers.keys import DEFAULT_BASE_URLS, get_env_api_key
 from runtime.errors import MissingApiKeyError
 from runtime.values.compat import ModelCompat
@@ -13,6 +14,8 @@ from runtime.values.model import Bindings
 from runtime.values.secret import Secret
 
 from .completions import COMPLETIONS
+from .embedding_api import EmbeddingsApi
+from .image_generation import OPENAI_IMAGES_WIRE
 from .responses import RESPONSES
 from .responses_compat import openai_presets
 
@@ -47,9 +50,7 @@ def chat_completions(
     Raises InvalidOptionError for a header that cannot be sent.
     """
     access = Access(api_key, env or {}, headers or {}, http_client)
-    return ProviderHandle(
-        provider_id, base_url, access, Bindings(language=ChatApi(COMPLETIONS, access)), compat=compat
-    )
+    return ProviderHandle(provider_id, base_url, access, _bindings(access, COMPLETIONS), compat=compat)
 
 
 def responses(
@@ -73,10 +74,46 @@ def responses(
         provider_id,
         base_url,
         access,
-        Bindings(language=ChatApi(RESPONSES, access)),
+        _bindings(access, RESPONSES),
         compat=compat,
         presets=lambda model_id: openai_presets(provider_id, model_id),
     )
+
+
+def images(
+    api_key: str | None = None,
+    *,
+    base_url: str = OPENAI_BASE_URL,
+    provider_id: str = OPENAI,
+    headers: Mapping[str, str] | None = None,
+    env: Mapping[str, str] | None = None,
+    http_client: "httpx.AsyncClient | None" = None,
+) -> ProviderHandle:
+    """A handle whose ``model`` makes image models, at OpenAI or at an endpoint that speaks its API.
+
+    Every handle of this module makes them with ``image_model``; this one makes no language models. The key and the other
+    arguments are as for ``responses``, but a call without a key ends as ``Error``, and where none is wanted, ``ollama`` is sent.
+    """
+    access = Access(api_key, env or {}, headers or {}, http_client)
+    return ProviderHandle(provider_id, base_url, access, _bindings(access), makes="images")
+
+
+def embeddings(
+    api_key: str | None = None,
+    *,
+    base_url: str = OPENAI_BASE_URL,
+    provider_id: str = OPENAI,
+    headers: Mapping[str, str] | None = None,
+    env: Mapping[str, str] | None = None,
+    http_client: "httpx.AsyncClient | None" = None,
+) -> ProviderHandle:
+    """A handle whose ``model`` makes embedding models, at OpenAI or at an endpoint that speaks its API.
+
+    Every handle of this module makes them with ``embedding_model``; this one makes no language models. The key and the
+    other arguments are as for ``responses``.
+    """
+    access = Access(api_key, env or {}, headers or {}, http_client)
+    return ProviderHandle(provider_id, base_url, access, _bindings(access), makes="embeddings")
 
 
 def from_env() -> ProviderHandle:
@@ -85,3 +122,12 @@ def from_env() -> ProviderHandle:
     if api_key is None:
         raise MissingApiKeyError(OPENAI, "set OPENAI_API_KEY")
     return responses(api_key)
+
+
+def _bindings(access: Access, wire: ChatWire[Any] | None = None) -> Bindings:
+    """All that OpenAI's endpoint can do; of the chat APIs, one or none."""
+    return Bindings(
+        language=None if wire is None else ChatApi(wire, access),
+        images=ImagesApi(OPENAI_IMAGES_WIRE, access),
+        embeddings=EmbeddingsApi(access),
+    )

@@ -25,9 +25,7 @@ def test_a_handle_is_a_provider_of_language_models():
     handle = openai.chat_completions()
     assert isinstance(handle, Provider)
     assert (handle.id, handle.base_url) == ("ollama", "http://localhost:11434/v1")
-    assert handle.capabilities == Capabilities(
-        language_models=True, image_models=False, embedding_models=False
-    )
+    assert handle.capabilities == Capabilities(language_models=True, image_models=True, embedding_models=True)
 
 
 def test_a_model_has_defaults():

@@ -39,9 +39,7 @@ def test_a_handle_is_one_of_openai_by_default():
     handle = openai.responses(KEY)
     assert isinstance(handle, Provider)
     assert (handle.id, handle.base_url) == ("openai", OPENAI)
-    assert handle.capabilities == Capabilities(
-        language_models=True, image_models=False, embedding_models=False
-    )
+    assert handle.capabilities == Capabilities(language_models=True, image_models=True, embedding_models=True)
     assert handle.model("gpt-4o") == Model(
         "gpt-4o",
         name="gpt-4o",
