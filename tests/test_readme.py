@@ -1,5 +1,6 @@
 """Every code block of the README runs."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -27,16 +28,34 @@ REPLY = b"".join(
 )
 
 
+VECTORS = b'{"data":[{"index":0,"embedding":[1,0]},{"index":1,"embedding":[0.8,0.6]},{"index":2,"embedding":[0,1]}]}'
+IMAGES = b'{"data":[{"b64_json":"iVBORw0KGgo="}]}'
+ANSWERS = {b"/embeddings ": (b"application/json", VECTORS), b"/images/": (b"application/json", IMAGES)}
+
+
+async def receive(stream: trio.SocketStream) -> bytes:
+    """A whole request: closing with something unread would reset the connection."""
+    asked = b""
+    while b"\r\n\r\n" not in asked:
+        asked += await stream.receive_some(65536)
+    head, _, body = asked.partition(b"\r\n\r\n")
+    length = int(re.search(rb"content-length: (\d+)", head.lower())[1])
+    while len(body) < length:
+        body += await stream.receive_some(65536)
+    return head
+
+
 async def serve(stream: trio.SocketStream) -> None:
-    """Answer whatever is asked with one streamed reply."""
-    await stream.receive_some(65536)
-    head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n"
-    await stream.send_all(head + REPLY)
+    """Answer whatever is asked: with one streamed reply, a picture, or vectors."""
+    asked = await receive(stream)
+    kind, body = next((ANSWERS[path] for path in ANSWERS if path in asked), (b"text/event-stream", REPLY))
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: " + kind + b"\r\nConnection: close\r\n\r\n"
+    await stream.send_all(head + body)
     await stream.aclose()
 
 
 @pytest.mark.parametrize("code", PYTHON, ids=range(len(PYTHON)))
-async def test_a_block_runs(code):
+async def test_a_block_runs(code, tmp_path):
     """As it stands; the one that wants a local server gets one on loopback."""
     async with trio.open_nursery() as nursery:
         (listener,) = await nursery.start(partial(trio.serve_tcp, serve, 0, host="127.0.0.1"))
@@ -45,7 +64,7 @@ async def test_a_block_runs(code):
         with trio.fail_after(60):
             done = await trio.run_process(
                 [sys.executable, "-W", "error", "-c", program],
-                cwd=ROOT, capture_stdout=True, capture_stderr=True, check=False,
+                cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, stdin=b"", capture_stdout=True, capture_stderr=True, check=False,
             )  # fmt: skip
         nursery.cancel_scope.cancel()
     assert done.returncode == 0, done.stderr.decode()
