@@ -32,6 +32,11 @@ def alive(pid):
         return False
 
 
+def known(pid):
+    """Whether the kernel still knows a process: it runs, or nobody has waited for it."""
+    return Path(f"/proc/{pid}").exists()
+
+
 async def test_a_command_gives_its_output_and_its_exit_code():
     """Both streams, apart; what it read from its input."""
     code = "import sys; print(sys.stdin.read().upper()); print('oops', file=sys.stderr); sys.exit(3)"
@@ -166,7 +171,7 @@ async def test_a_command_that_has_ended_when_it_is_cancelled_is_waited_for():
             scope.cancel()
 
         await run_command(python("import os; print(os.getpid())"), on_output=take)
-    assert not Path(f"/proc/{seen[0]}").exists()
+    assert not known(seen[0])
 
 
 async def test_what_leaves_the_group_does_not_hold_up_the_end():
