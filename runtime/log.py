@@ -6,7 +6,7 @@ tasks carries ``agent``, ``run``, ``turn``, in a tool ``call`` and ``tool``, and
 
 import logging
 from collections.abc import Mapping, MutableMapping
-from contextvars import ContextVar
+from contextvars import ContextVar, Token
 from typing import Any
 
 logging.getLogger("agentrio").addHandler(logging.NullHandler())
@@ -18,14 +18,14 @@ def bind(**fields: Any) -> None:
     _BOUND.set({**_BOUND.get(), **fields})
 
 
-def bind_run(agent: str, run: int) -> None:
+def bind_run(agent: str, run: int) -> Token[Mapping[str, Any]]:
     """The same for a run, which starts afresh: a call that it is made from goes to its ``callers``."""
     outer = _BOUND.get()
     fields: dict[str, Any] = {"agent": agent, "run": run}
     if "call" in outer:
         caller = "{agent} run {run} turn {turn} call {call}".format_map(outer)
         fields["callers"] = (*outer.get("callers", ()), caller)
-    _BOUND.set(fields)
+    return _BOUND.set(fields)
 
 
 def add_agent_context(
@@ -39,6 +39,11 @@ def add_agent_context(
     for name, value in _BOUND.get().items():
         event_dict.setdefault(name, value)
     return event_dict
+
+
+def unbind(token: Token[Mapping[str, Any]]) -> None:
+    """What was bound before a run holds again: a loop may run in a task of the application."""
+    _BOUND.reset(token)
 
 
 def debug(event: str, **fields: Any) -> None:

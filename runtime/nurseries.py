@@ -5,6 +5,7 @@ change the type of what a user's block raised, only because we happened to run a
 we start report their failures as values, so one exception can always speak for all.
 """
 
+import math
 from collections.abc import Callable
 from types import TracebackType
 
@@ -54,6 +55,21 @@ def holds_cancellation(error: BaseException) -> bool:
     if isinstance(error, BaseExceptionGroup):
         return error.split(trio.Cancelled)[0] is not None
     return isinstance(error, trio.Cancelled)
+
+
+def is_cancellation(error: BaseException) -> bool:
+    """Whether an exception holds a cancellation that a scope around us asked for; one kept from elsewhere is a mere failure."""
+    return holds_cancellation(error) and trio.current_effective_deadline() == -math.inf
+
+
+def without_cancellation(error: BaseException) -> BaseException:
+    """The same exception; in place of a cancellation that nobody asked for, one that says so."""
+    if not holds_cancellation(error):
+        return error
+    rest = error.split(trio.Cancelled)[1] if isinstance(error, BaseExceptionGroup) else None
+    stray = RuntimeError("a trio.Cancelled was raised outside of the scope that it belongs to")
+    stray.__cause__ = error
+    return rest or stray
 
 
 def leaves(error: BaseException) -> list[BaseException]:

@@ -8,6 +8,7 @@ from codecs import getincrementaldecoder
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 import trio
 from pydantic import BaseModel, ConfigDict
@@ -15,6 +16,7 @@ from pydantic import BaseModel, ConfigDict
 from runtime import log
 from runtime.errors import InvalidOptionError, ToolError
 from runtime.nurseries import SingleVoiceNursery
+from runtime.values.checks import check_at_least
 
 MEBIBYTE = 1 << 20
 KILL_SECONDS = 5.0
@@ -58,6 +60,8 @@ async def run_command(
     Raises ToolError if the program cannot be started, InvalidOptionError for a command that is none. A program that fails is
     a result: look at ``exit_code``. POSIX only.
     """
+    check_at_least("grace", grace, 0)
+    check_at_least("max_output", max_output, 0, whole=True)
     process = await _start(command, cwd, env)
     outputs = [_Output(max_output, on_output), _Output(max_output, on_output)]
     feeding = trio.CancelScope()
@@ -70,7 +74,7 @@ async def run_command(
             await process.wait()
         finally:
             with trio.CancelScope(shield=True):
-                await _end_group(process, grace)
+                await _end_session(process, grace)
             feeding.cancel()
             for output in outputs:
                 output.hurry()
@@ -97,13 +101,25 @@ class _Output:
 
     async def read(self, pipe: trio.abc.ReceiveStream) -> None:
         async with pipe:
-            while chunk := await self._receive(pipe):
-                kept = chunk[: self._room]
-                self._room -= len(kept)
-                self.dropped += len(chunk) - len(kept)
-                self._kept += kept
-                if self._on_output is not None and (text := self._decoder.decode(kept)):
-                    await self._on_output(text)
+            try:
+                while chunk := await self._receive(pipe):
+                    await self._take(chunk)
+            except trio.Cancelled:
+                # A program that is asked to end may still say something: a closed pipe would kill it.
+                with trio.CancelScope(shield=True):  # until hurry(), which is called in any case
+                    while await self._receive(pipe):
+                        pass
+                raise
+
+    async def _take(self, chunk: bytes | bytearray) -> None:
+        kept = chunk[: self._room]
+        self._room -= len(kept)
+        self.dropped += len(chunk) - len(kept)
+        self._kept += kept
+        if self._on_output is not None and (text := self._decoder.decode(kept)):
+            began = trio.current_time()
+            await self._on_output(text)
+            self._deadline += trio.current_time() - began  # only waiting for the pipe counts
 
     async def _receive(self, pipe: trio.abc.ReceiveStream) -> bytes | bytearray:
         with trio.CancelScope(deadline=self._deadline) as self._receiving:
@@ -151,42 +167,70 @@ async def _feed(process: trio.Process, data: bytes, scope: trio.CancelScope) -> 
             await pipe.send_all(data)
 
 
-async def _end_group(process: trio.Process, grace: float) -> None:
+async def _end_session(process: trio.Process, grace: float) -> None:
     """Called under a shield, and bounded: ``grace``, and then as long as the kernel needs to kill."""
     for number, seconds in ((signal.SIGTERM, grace), (signal.SIGKILL, KILL_SECONDS)):
-        if _lives(process.pid):
+        for group in await _groups(process.pid):
             with suppress(ProcessLookupError, PermissionError):
-                os.killpg(process.pid, number)
+                os.killpg(group, number)
         with trio.move_on_after(seconds):
             await _gone(process)  # also one that has ended: somebody has to take note of that
             break
     else:
-        log.warn("a process group does not end, although it was killed", group=process.pid)
+        log.warn("a program does not end, although it was killed", session=process.pid)
 
 
 async def _gone(process: trio.Process) -> None:
     await process.wait()
-    while _lives(process.pid):  # noqa: ASYNC110 - nothing tells when the last member of a group has gone
-        await trio.sleep(_LOOK_AGAIN)
+    pause = _LOOK_AGAIN
+    while await _groups(process.pid):
+        await trio.sleep(pause)
+        pause = min(
+            2 * pause, 10 * _LOOK_AGAIN
+        )  # nothing tells when the last one has gone, and looking costs
 
 
-def _lives(group: int) -> bool:
-    """Whether anything of a process group runs. Dead ones that nobody has waited for do not count."""
+async def _groups(session: int) -> set[int]:
+    """The process groups of a session in which anything runs. Dead ones do not count; those that became ours are reaped."""
+    members = [one for one in await trio.to_thread.run_sync(_processes) if one.session == session]
+    if not members:
+        return _group_alone(session)
+    for one in members:
+        if one.state == "Z" and one.parent == os.getpid() and one.pid != session:
+            _reap(one.pid)
+    return {one.group for one in members if one.state not in "ZX"}
+
+
+def _reap(pid: int) -> None:
+    """Take note that a grandchild has ended that came to us when its parent did; it is dead, so nothing waits here."""
+    with suppress(ChildProcessError):
+        os.waitpid(pid, os.WNOHANG)
+
+
+def _group_alone(group: int) -> set[int]:
+    """Where the kernel does not show processes: the group that the program leads, if there is anything in it."""
     try:
         os.killpg(group, 0)
     except ProcessLookupError:
-        return False
+        return set()
     except PermissionError:
-        return True
-    states = [state for state in _states() if state[1] == group]
-    return not states or any(state[0] not in "ZX" for state in states)
+        pass
+    return {group}
 
 
-def _states() -> list[tuple[str, int]]:
-    """State and group of every process, where the kernel shows them."""
+class _Process(NamedTuple):
+    pid: int
+    state: str
+    parent: int
+    group: int
+    session: int
+
+
+def _processes() -> list[_Process]:
+    """Every process, where the kernel shows them."""
     found = []
     for place in Path("/proc").glob("[0-9]*/stat"):
         with suppress(OSError, ValueError, IndexError):
             fields = place.read_text(errors="replace").rpartition(")")[2].split()
-            found.append((fields[0], int(fields[2])))
+            found.append(_Process(int(place.parent.name), fields[0], *map(int, fields[1:4])))
     return found

@@ -58,7 +58,7 @@ class Agent(metaclass=OpenedOnly):
 
         Provider failures and aborts are in the reply's ``stop_reason``. What a hook or a listener raised is raised.
         """
-        return await self.prompt_messages([as_message(text, images)])
+        return await self._wait(self._start([as_message(text, images)]))
 
     async def prompt_messages(self, messages: Sequence[Message]) -> AssistantMessage:
         """The same with messages of any role."""
@@ -264,6 +264,12 @@ class Agent(metaclass=OpenedOnly):
     def _running_tools(self) -> list[tuple[ToolCall, trio.lowlevel.Task]]:
         slots = self._run.loop.running if self._run else ()
         return [(slot.call, slot.task) for slot in slots if slot.task is not None]
+
+    def _refuse_below(self) -> None:
+        if self._run is not None and self._run.is_mine:
+            raise AgentBusyError(
+                "a tool cannot follow an agent that called it: its events would follow themselves"
+            )
 
     def _check_open(self) -> None:
         if self._closed:

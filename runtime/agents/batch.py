@@ -93,6 +93,8 @@ class Batch:
 
     def cut_call(self, call_id: str, reason: str) -> bool:
         """Cut one call alone; False if there is none of that id that could be."""
+        if self.cut.is_set():  # the abort came first
+            return False
         cut = [slot.cut(reason) for slot in self._slots if slot.call.id == call_id]
         return any(cut)
 
@@ -125,18 +127,19 @@ class Batch:
         waiting = iter(allowed)
         send, receive = trio.open_memory_channel[Report](UPDATES + len(allowed))
         async with SingleVoiceNursery() as nursery:
-
-            def start_next(channel: "trio.MemorySendChannel[Report]") -> None:
-                """In source order, also where a limit makes them wait for each other."""
-                for slot in islice(waiting, 1):
-                    name = f"tool {slot.call.name} ({slot.call.id})"
-                    nursery.start_soon(self._execute, slot, channel.clone(), start_next, name=name)
-
             with send:
                 for _ in range(self.config.max_concurrent_tools or len(allowed)):
-                    start_next(send)
+                    self._start_next(waiting, nursery, send)
             async for report in receive:
                 await self._take(report)
+
+    def _start_next(
+        self, waiting: Iterator[Slot], nursery: trio.Nursery, channel: "trio.MemorySendChannel[Report]"
+    ) -> None:
+        """In source order, also where a limit makes them wait for each other."""
+        for slot in islice(waiting, 1):
+            name = f"tool {slot.call.name} ({slot.call.id})"
+            nursery.start_soon(self._execute, slot, channel.clone(), waiting, nursery, name=name)
 
     # Steering that arrives meanwhile
 
@@ -149,6 +152,8 @@ class Batch:
             yield
 
     def _make_way(self) -> None:
+        if self.cut.is_set():
+            return
         for slot in self._slots:
             if not slot.begun:
                 slot.cut(SKIPPED)
@@ -250,13 +255,14 @@ class Batch:
         self,
         slot: Slot,
         channel: "trio.MemorySendChannel[Report]",
-        start_next: "Callable[[trio.MemorySendChannel[Report]], None]",
+        waiting: Iterator[Slot],
+        nursery: trio.Nursery,
     ) -> None:
         log.bind(call=slot.call.id, tool=slot.call.name)
         with channel:
             outcome = self._cut_before(slot) or await self._run_tool(slot, channel)
             slot.returned = True
-            start_next(channel)
+            self._start_next(waiting, nursery, channel)
             await channel.send(Report(slot, outcome))
 
     async def _run_tool(self, slot: Slot, channel: "trio.MemorySendChannel[Report]") -> Outcome:
@@ -265,7 +271,8 @@ class Batch:
         return self._settled(slot, await self.cut.attempt(self._outcome, slot, channel, opened=slot.hold))
 
     async def _outcome(self, slot: Slot, channel: "trio.MemorySendChannel[Report]") -> Outcome:
-        slot.asked = self._info(slot)
+        if self.config.after_tool_call is not None:  # it is told of the arguments as they are before the tool
+            slot.asked = self._info(slot)
         return await self._after(slot, await self._call_tool(slot, channel))
 
     async def _call_tool(self, slot: Slot, channel: "trio.MemorySendChannel[Report]") -> Outcome:

@@ -7,7 +7,7 @@ from typing import Self
 import trio
 
 from runtime import log
-from runtime.nurseries import explain, holds_cancellation
+from runtime.nurseries import explain, is_cancellation, without_cancellation
 
 from .events import AgentEvent
 from .feed import EventFeed
@@ -90,9 +90,9 @@ class Emitter:
                     if present in self._subscriptions and present not in self._silenced:
                         await self._tell_one(present, event)
         except BaseException as failure:  # what is left of a group, when the scope has taken its own out  # noqa: ASYNC103 - what holds a cancellation is raised
-            if holds_cancellation(failure) or present is None:
+            if is_cancellation(failure) or present is None:
                 raise
-            self._fail(present, failure)
+            self._fail(present, without_cancellation(failure))
         if scope.cancelled_caught and not self._warned:
             self._warned = True
             log.warn(
@@ -104,9 +104,9 @@ class Emitter:
         try:
             await ask("a listener", subscription.listener, event)
         except BaseException as failure:  # noqa: ASYNC103 - what holds a cancellation is raised
-            if holds_cancellation(failure):
+            if is_cancellation(failure):
                 raise
-            self._fail(subscription, failure)
+            self._fail(subscription, without_cancellation(failure))
 
     def _fail(self, subscription: Subscription, failure: BaseException) -> None:
         self._silenced.add(subscription)
@@ -116,7 +116,8 @@ class Emitter:
 
     async def _fill(self, event: AgentEvent) -> None:
         for feed in tuple(self._feeds):
-            await feed.put(event, self.feed_deadline)
+            if not feed.put_nowait(event):
+                await feed.put(event, self.feed_deadline)
             if not feed.is_open and feed in self._feeds:
                 self._feeds.remove(feed)
 

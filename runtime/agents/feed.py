@@ -11,6 +11,9 @@ from runtime.values.checks import check_at_least
 
 from .events import AgentEvent
 
+WITHOUT_PAUSE = 64
+"""So many events that are here already are read without a checkpoint."""
+
 
 class EventFeed:
     """The events of an agent, for one reader: ``async for event in feed``. It ends when the agent's block is left.
@@ -27,6 +30,7 @@ class EventFeed:
         self._finished = False
         self._waiting: trio.CancelScope | None = None
         self._max_buffer = max_buffer
+        self._unpaused = 0
 
     def __aiter__(self) -> Self:
         return self
@@ -35,7 +39,7 @@ class EventFeed:
         if self._finished:
             raise StopAsyncIteration
         try:
-            event = await self._receive.receive()
+            event = await self._next()
         except trio.EndOfChannel:
             self._finished = True
             if self._lost:
@@ -47,6 +51,18 @@ class EventFeed:
         self._finished = self._is_last(event)
         return event
 
+    async def _next(self) -> AgentEvent:
+        if self._unpaused < WITHOUT_PAUSE:
+            try:
+                event = self._receive.receive_nowait()
+            except trio.WouldBlock:
+                pass
+            else:
+                self._unpaused += 1
+                return event
+        self._unpaused = 0
+        return await self._receive.receive()
+
     @property
     def was_left(self) -> bool:
         """Whether the reader has gone."""
@@ -57,16 +73,18 @@ class EventFeed:
         """Whether somebody may still read."""
         return not self._lost and not self.was_left
 
-    async def put(self, event: AgentEvent, deadline: float) -> None:
-        """Hand an event over; waits for a slow reader until the deadline, and then drops the reader."""
+    def put_nowait(self, event: AgentEvent) -> bool:
+        """Hand an event over; False if the reader is behind, and has to be waited for."""
         try:
             self._send.send_nowait(event)
         except trio.WouldBlock:
-            await self._put_later(event, deadline)
+            return False
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             self.end()
+        return True
 
-    async def _put_later(self, event: AgentEvent, deadline: float) -> None:
+    async def put(self, event: AgentEvent, deadline: float) -> None:
+        """Hand an event over to a slow reader, who is waited for until the deadline, and then dropped."""
         with trio.CancelScope(deadline=deadline) as self._waiting:
             try:
                 await self._send.send(event)

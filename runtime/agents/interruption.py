@@ -13,7 +13,7 @@ from typing import Any, Generic, Self, TypeVar
 
 import trio
 
-from runtime.nurseries import holds_cancellation
+from runtime.nurseries import is_cancellation, without_cancellation
 
 T = TypeVar("T")
 
@@ -92,9 +92,9 @@ class Interruption:
                     opened(scope)
                 value = await function(*args)
         except BaseException as error:  # noqa: ASYNC103 - what holds a cancellation is raised
-            if holds_cancellation(error):  # of somebody else's scope: ours has taken its own out
+            if is_cancellation(error):  # of somebody else's scope: ours has taken its own out
                 raise
-            failure = error
+            failure = without_cancellation(error)
         return Attempt(value, failure, scope.was_cut)
 
 

@@ -46,6 +46,7 @@ class ToolInvocation:
         They get each of its events as a SubagentEvent between the start and the end of this call, also those that follow
         an abort. The agent that is called waits for slow readers of the calling one.
         """
+        agent._refuse_below()  # noqa: SLF001
         here = AgentCall(self.id, self.name, agent.name)
 
         async def listen(event: AgentEvent) -> None:

@@ -9,12 +9,12 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from runtime import log
-from runtime.nurseries import explain, holds_cancellation
+from runtime.nurseries import explain, is_cancellation, without_cancellation
 from runtime.streams.assembler import ABORTED
 from runtime.streams.events import StreamDone, StreamError, StreamStart
 from runtime.values.checks import check_messages, check_type
 from runtime.values.context import Context
-from runtime.values.message import AssistantMessage, Message, StopReason, ToolResultMessage, is_llm_message
+from runtime.values.message import AssistantMessage, CustomMessage, Message, StopReason, ToolResultMessage
 from runtime.values.model import clamp_thinking_level, empty_message
 from runtime.values.options import SimpleStreamOptions
 from runtime.values.thinking import ThinkingLevel
@@ -32,7 +32,7 @@ from .events import (
 )
 from .hooks import TurnInfo, TurnUpdate, ask
 from .interruption import Interruption
-from .mailbox import Envelope, Inbox, give_back
+from .mailbox import Envelope, Inbox, Mailbox, give_back
 from .outcome import TRUNCATED
 from .settings import AgentLoopConfig, SteeringPolicy
 from .slot import Slot
@@ -131,16 +131,13 @@ class AgentLoop:
         log.bind(turn=self.turn)
         log.debug("turn started")
         await self._emit(TurnStart())
-        pending, self._pending = self._pending, []
-        for envelope in pending:
+        for envelope in tuple(self._pending):
             if self._is_ending() and envelope.origin is not None:
-                self._pending.append(envelope)  # it goes back to where it came from
-                continue
+                continue  # it goes back to where it came from
             await self._emit(MessageStart(envelope.message))
-            if (
-                envelope.delivery is not None
-            ):  # with the next line it is in the transcript, before anybody is told
+            if envelope.delivery is not None:  # it is in the transcript now, before anybody is told
                 envelope.delivery.deliver(self.number, self.turn)
+            self._pending.remove(envelope)
             await self._emit(MessageEnd(envelope.message))
 
     def _is_ending(self) -> bool:
@@ -172,10 +169,11 @@ class AgentLoop:
     ) -> bool:
         if self._cut.is_set():
             return False
-        info = TurnInfo(self.turn, reply, tuple(results), self._context(), tuple(self.added))
-        self._apply(await self._ask("prepare_next_turn", info))
-        if await self._ask("should_stop_after_turn", info):
-            return False
+        if self._config.prepare_next_turn is not None or self._config.should_stop_after_turn is not None:
+            info = TurnInfo(self.turn, reply, tuple(results), self._context(), tuple(self.added))
+            self._apply(await self._ask("prepare_next_turn", info))
+            if await self._ask("should_stop_after_turn", info):
+                return False
         await self._poll(self._steering)
         calls_answered = bool(results) and not terminate
         if not calls_answered and not self._pending:
@@ -241,9 +239,9 @@ class AgentLoop:
             try:
                 await self._read(reading)
             except BaseException as failure:  # noqa: ASYNC103 - what holds a cancellation is raised
-                if holds_cancellation(failure):
+                if is_cancellation(failure):
                     raise
-                self._cut.fail(failure)
+                self._cut.fail(without_cancellation(failure))
         message = self._final(reading)
         if not reading.started:
             await self._emit(MessageStart(message))
@@ -292,7 +290,8 @@ class AgentLoop:
             if (hook := getattr(config, name)) is not None:
                 messages = check_messages(f"what {name} returned", await ask(name, hook, list(messages)))
         if config.convert_to_llm is None:
-            messages = [message for message in messages if is_llm_message(message)]
+            # spelled out, because a call for each message of a long transcript is what a late turn would cost most
+            messages = [message for message in messages if not isinstance(message, CustomMessage)]
         # all of it is validated already, and a transcript is long: checking it again would cost more with every turn
         context = Context.model_construct(
             system_prompt=self._system_prompt, messages=list(messages), tools=self._toolbox.definitions
@@ -302,12 +301,13 @@ class AgentLoop:
     async def _call_options(self) -> SimpleStreamOptions:
         config = self._config
         level = clamp_thinking_level(config.model, config.thinking_level)
-        changes: dict[str, Any] = {"reasoning": None if level is ThinkingLevel.Off else level}
+        reasoning = None if level is ThinkingLevel.Off else level
+        changes: dict[str, Any] = {} if config.options.reasoning is reasoning else {"reasoning": reasoning}
         if config.get_api_key is not None and (
             key := await ask("get_api_key", config.get_api_key, config.model.provider)
         ):
             changes["api_key"] = key
-        return replace(config.options, **changes)
+        return replace(config.options, **changes) if changes else config.options
 
     # Underneath
 
@@ -318,6 +318,9 @@ class AgentLoop:
 
     async def _poll(self, inbox: Inbox) -> None:
         if self._cut.is_set():
+            return
+        if isinstance(inbox, Mailbox):  # nothing to wait for, and nobody's code that might raise
+            self._pending += inbox.take_nowait()
             return
         attempt = await self._cut.attempt(inbox.take)
         self._pending.extend(attempt.value or ())  # kept even if the run was cut meanwhile

@@ -117,11 +117,15 @@ def give_back(envelopes: Iterable[Envelope]) -> None:
         origin.give_back(queued)
 
 
+_Channel = tuple["trio.MemorySendChannel[Envelope]", "trio.MemoryReceiveChannel[Envelope]"]
+
+
 class Mailbox:
     """A bounded queue of messages: a memory channel, and a front list for those that came back."""
 
     def __init__(self, capacity: int, mode: QueueMode) -> None:
-        self._send, self._receive = trio.open_memory_channel[Envelope](capacity)
+        # opened for the first message: most agents never get one, and a channel is a third of what an idle one weighs
+        self._channel: _Channel | None = None
         self._front: deque[Envelope] = deque()
         self._watcher: Callable[[], None] | None = None
         self._closed = False
@@ -135,7 +139,9 @@ class Mailbox:
                 f"{self.capacity} messages are queued already; wait for a delivery, or clear the queue"
             )
         delivery = Delivery(message)
-        self._send.send_nowait(Envelope(message, delivery, self))
+        if self._channel is None:
+            self._channel = trio.open_memory_channel[Envelope](self.capacity)
+        self._channel[0].send_nowait(Envelope(message, delivery, self))
         if self._watcher is not None:
             self._watcher()
         return delivery
@@ -158,9 +164,12 @@ class Mailbox:
     def take_nowait(self) -> list[Envelope]:
         """The oldest message, or all of them, as the mode says."""
         count = len(self) if self.mode is QueueMode.All else min(1, len(self))
-        return [
-            self._front.popleft() if self._front else self._receive.receive_nowait() for _ in range(count)
-        ]
+        return [self._next() for _ in range(count)]
+
+    def _next(self) -> Envelope:
+        if self._front or self._channel is None:
+            return self._front.popleft()
+        return self._channel[1].receive_nowait()
 
     def give_back(self, envelopes: Iterable[Envelope]) -> None:
         """What could not join; it comes first next time."""
@@ -176,12 +185,13 @@ class Mailbox:
     def clear(self) -> None:
         """Return all messages."""
         while len(self):
-            envelope = self._front.popleft() if self._front else self._receive.receive_nowait()
+            envelope = self._next()
             if envelope.delivery is not None:
                 envelope.delivery.give_up()
 
     def __len__(self) -> int:
-        return len(self._front) + self._receive.statistics().current_buffer_used
+        queued = 0 if self._channel is None else self._channel[1].statistics().current_buffer_used
+        return len(self._front) + queued
 
     def __repr__(self) -> str:
         return f"<Mailbox {self.mode}, {len(self)} of {self.capacity} waiting>"

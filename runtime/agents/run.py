@@ -114,7 +114,7 @@ class Run:
     ) -> None:
         """Run to the end and settle; what went wrong is kept for ``outcome``, and raised by nothing else."""
         self._task = trio.lowlevel.current_task()
-        log.bind_run(self._agent, self.number)
+        bound = log.bind_run(self._agent, self.number)
         log.debug("run started")
         try:
             with self._cut.calls(self._emitter.hurry_feeds):
@@ -137,6 +137,7 @@ class Run:
             self.settled.set()
             if self._abandoned:
                 self._log_unheard_failure()
+            log.unbind(bound)
 
     def outcome(self) -> AssistantMessage:
         """The last reply; raises what application code raised."""

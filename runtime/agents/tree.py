@@ -4,6 +4,7 @@ import signal as signals
 import sys
 import weakref
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from types import FrameType
 from typing import Any, TextIO
@@ -12,7 +13,7 @@ import trio
 
 from .agent import Agent
 
-_HOMES: "weakref.WeakKeyDictionary[trio.Nursery, Agent]" = weakref.WeakKeyDictionary()
+_HOMES: "weakref.WeakKeyDictionary[trio.Nursery, weakref.ref[Agent]]" = weakref.WeakKeyDictionary()
 """Which nursery is whose; only for looking: nothing is started, ended or kept alive through it."""
 
 
@@ -100,7 +101,10 @@ class AgentMonitor(trio.abc.Instrument):
         return AgentTree(tuple(_agents_below(self._root)) if self._root else ())
 
     def _print(self, _signal: int, _frame: FrameType | None) -> None:
-        print(self, file=self._file or sys.stderr)
+        with suppress(
+            Exception
+        ):  # it interrupts anything, trio itself, too: what it raised would end the run
+            print(self, file=self._file or sys.stderr)
 
     def __str__(self) -> str:
         return str(self.tree())
@@ -108,12 +112,13 @@ class AgentMonitor(trio.abc.Instrument):
 
 def settle_in(nursery: trio.Nursery, agent: Agent) -> None:
     """Remember whose nursery that is."""
-    _HOMES[nursery] = agent
+    _HOMES[nursery] = weakref.ref(agent)  # an agent knows its nursery: held strongly, neither would ever go
 
 
 def _agents_below(task: trio.lowlevel.Task) -> Iterator[AgentNode]:
     for nursery in tuple(task.child_nurseries):
-        agent = _HOMES.get(nursery)
+        home = _HOMES.get(nursery)
+        agent = home() if home is not None else None
         if agent is not None:
             yield _node(agent)
             continue

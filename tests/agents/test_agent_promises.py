@@ -497,15 +497,15 @@ def calling(turns):
 
 
 async def cost_of(turns):
-    begin = time.perf_counter()
+    begin = time.process_time()
     async with open_agent(Model("m"), tools=[Probe("a")], stream_fn=calling(turns)) as agent:
         await agent.prompt("hi")
     assert len(agent.state.messages) == 2 * turns + 2
-    return time.perf_counter() - begin
+    return time.process_time() - begin
 
 
 async def test_turns_cost_the_same_late_in_a_run():
     """Ten times the turns take about ten times the time."""
     await cost_of(50)
     small = min([await cost_of(150), await cost_of(150), await cost_of(150)])
-    assert await cost_of(1500) < 16 * small
+    assert min([await cost_of(1500), await cost_of(1500)]) < 16 * small

@@ -205,3 +205,29 @@ async def test_a_slow_reader_of_output_gets_all_of_it():
 
     result = await run_command(python("print('y' * 200_000)"), on_output=slowly)
     assert "".join(told) == result.stdout == "y" * 200_000 + "\n"
+
+
+async def test_a_program_that_is_asked_to_end_may_still_speak(tmp_path):
+    """Its pipes stay open during the grace: it tidies up in peace."""
+    trace = tmp_path / "tidy"
+    code = f"import signal, sys, time\ndef tidy(*_):\n    print('bye ' * 50_000, flush=True); open({str(trace)!r}, 'w').close(); sys.exit()\n"
+    await cancelled_command(
+        code + "signal.signal(signal.SIGTERM, tidy); print('here', flush=True); time.sleep(60)"
+    )
+    assert trace.exists()
+
+
+async def test_jobs_in_groups_of_their_own_end_too():
+    """A shell with job control puts each into a group; all groups of the session end."""
+    output, _ = await cancelled_command(
+        "import os, subprocess, sys, time; child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'], "
+        "process_group=0); print(child.pid, flush=True); time.sleep(60)"
+    )
+    assert not alive(int(output))
+
+
+@pytest.mark.parametrize("wrong", [{"grace": -1}, {"max_output": -1}, {"max_output": 1.5}])
+async def test_limits_that_are_none_are_refused(wrong):
+    """Before anything is started."""
+    with pytest.raises(InvalidOptionError):
+        await run_command(python(HANGS), **wrong)
