@@ -38,7 +38,9 @@ stream_simple_openai_completions stream_simple_openai_responses anthropic comple
 stream_simple_anthropic OpenAIImagesOptions OpenRouterImagesOptions embed embed_many generate_images github_copilot oauth openrouter proxy
 """
 TESTING = """
-Cutter EventRecorder SweepReport assert_event_grammar assert_stream_grammar assert_transcript_valid cancel_everywhere run_cut
+Cutter EventRecorder FakeRequest FakeServer FakeStep FakeTool NothingLeft SweepReport assert_event_grammar
+assert_nothing_left assert_stream_grammar assert_transcript_valid cancel_everywhere fake_bytes fake_status
+open_fake_server run_cut
 """
 TOOLS = """
 CommandResult FunctionTool Subagent ToolOptions result_of run_command subagent tool

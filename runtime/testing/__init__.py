@@ -1,13 +1,10 @@
-"""Means to test agents with: invariants as assertions, and the sweep that cuts a scenario at every checkpoint.
+"""Means to test agents with: invariants as assertions, the sweep that cuts a scenario at every checkpoint, and doubles.
 
-``runtime.testing.strategies`` has Hypothesis strategies for messages, contexts and models; it alone imports Hypothesis.
+The names are listed in ``__init__.pyi``; each is imported when it is first used. ``runtime.testing.strategies`` has
+Hypothesis strategies for values, scripts, tool batches and wire bytes; it alone imports Hypothesis.
+``runtime.testing.pytest_plugin`` has fixtures, which pytest finds by itself.
 """
 
-from .invariants import EventRecorder as EventRecorder
-from .invariants import assert_event_grammar as assert_event_grammar
-from .invariants import assert_stream_grammar as assert_stream_grammar
-from .invariants import assert_transcript_valid as assert_transcript_valid
-from .sweep import Cutter as Cutter
-from .sweep import SweepReport as SweepReport
-from .sweep import cancel_everywhere as cancel_everywhere
-from .sweep import run_cut as run_cut
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,7 +1,11 @@
-"""What must always hold of events and transcripts, as assertions for the tests of applications."""
+"""What must always hold of events and transcripts, as assertions for the tests of applications.
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+Each failure says what is wrong, and shows the events or messages around the place.
+"""
+
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Generic, Self, TypeVar
 
 from runtime.agents.events import (
     AgentEnd,
@@ -10,6 +14,7 @@ from runtime.agents.events import (
     MessageEnd,
     MessageStart,
     MessageUpdate,
+    SubagentEvent,
     ToolExecutionEnd,
     ToolExecutionStart,
     ToolExecutionUpdate,
@@ -19,68 +24,99 @@ from runtime.agents.events import (
 from runtime.streams.events import AssistantMessageEvent, StreamDone, StreamError, StreamStart
 from runtime.values.message import AssistantMessage, Message, ToolResultMessage
 
+from .listing import list_events, list_messages
+from .recorder import EventRecorder
 
-class EventRecorder:
-    """A listener that keeps every event: ``agent.subscribe(recorder)``."""
+__all__ = ["EventRecorder", "assert_event_grammar", "assert_stream_grammar", "assert_transcript_valid"]
 
-    def __init__(self) -> None:
-        self.events: list[AgentEvent] = []
-
-    async def __call__(self, event: AgentEvent) -> None:
-        self.events.append(event)
-
-    @property
-    def types(self) -> list[str]:
-        """The types of the events, in order, without message updates."""
-        return [event.type for event in self.events if not isinstance(event, MessageUpdate)]
-
-    def of(self, kind: type[Any]) -> list[Any]:
-        """The events of one type."""
-        return [event for event in self.events if isinstance(event, kind)]
-
-    def __repr__(self) -> str:
-        return f"<EventRecorder {len(self.events)} events>"
+T = TypeVar("T")
 
 
-def assert_stream_grammar(events: Sequence[AssistantMessageEvent]) -> None:
+class _Walk(Generic[T]):
+    """An iterator that knows where it is."""
+
+    def __init__(self, items: Iterable[T]) -> None:
+        self.items = list(items)
+        self.place = -1
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> T:
+        if self.place + 1 >= len(self.items):
+            raise StopIteration
+        self.place += 1
+        return self.items[self.place]
+
+
+@contextmanager
+def _walking(items: Iterable[T], show: Callable[[Sequence[T], int], str]) -> Generator[_Walk[T], None, None]:
+    """Walk over items; a failed assertion shows those around the place where it failed."""
+    walk = _Walk(items)
+    try:
+        yield walk
+    except AssertionError as broken:
+        raise AssertionError(f"{broken}\n{show(walk.items, walk.place)}") from None
+
+
+def _require(holds: object, complaint: str) -> None:
+    """Not an ``assert``: those vanish with ``python -O``, and pytest adds to what they say."""
+    if not holds:
+        raise AssertionError(complaint)
+
+
+def assert_stream_grammar(events: Iterable[AssistantMessageEvent]) -> None:
     """Start first or a lone error, one terminal event, last; per block start, deltas, end; dense indexes."""
-    assert events, "a stream has at least one event"
-    terminals = [event for event in events if isinstance(event, StreamDone | StreamError)]
-    assert terminals == [events[-1]], "exactly one terminal event, last"
-    if len(events) == 1:
-        assert isinstance(events[0], StreamError), "only an error stands alone"
-        return
-    assert isinstance(events[0], StreamStart), "a stream starts with its start"
-    phases: dict[int, str] = {}
-    for event in events[1:-1]:
-        index, phase = getattr(event, "content_index", -1), event.type.rsplit("_", 1)[-1]
-        if phase == "start":
-            assert index == len(phases), f"block {index} starts out of order"
+    with _walking(events, list_events) as walk:
+        first = next(walk, None)
+        _require(first, "a stream has at least one event")
+        if isinstance(first, StreamError):
+            _require(len(walk.items) == 1, "nothing follows a lone error")
+            return
+        _require(isinstance(first, StreamStart), "a stream starts with its start")
+        phases: dict[int, str] = {}
+        for event in walk:
+            if isinstance(event, StreamDone | StreamError):
+                break
+            _check_block(event, phases)
         else:
-            assert phases.get(index) in ("start", "delta"), (
-                f"{event.type} of block {index}, which is not open"
-            )
-        phases[index] = phase
-    if isinstance(events[-1], StreamDone):
-        assert set(phases.values()) <= {"end"}, "a finished reply has no open block"
+            raise AssertionError("a stream without its terminal event")
+        still_open = [index for index, phase in phases.items() if phase != "end"]
+        is_failed = isinstance(event, StreamError)
+        _require(is_failed or not still_open, f"a finished reply has open blocks: {still_open}")
+        _require(next(walk, None) is None, "an event after the terminal one")
 
 
-def assert_event_grammar(events: Sequence[AgentEvent]) -> None:
-    """The events are whole runs, each from AgentStart to AgentEnd, every start with its end."""
-    rest = iter(events)
-    for event in rest:
-        assert isinstance(event, AgentStart), f"{event.type} outside a run"
-        _check_run(rest)
+def _check_block(event: AssistantMessageEvent, phases: dict[int, str]) -> None:
+    index: Any = getattr(event, "content_index", None)
+    phase = event.type.rsplit("_", 1)[-1]
+    _require(index is not None, "a stream starts once")
+    if phase == "start":
+        _require(index == len(phases), f"block {index} starts, where block {len(phases)} would be next")
+    else:
+        is_open = phases.get(index) in ("start", "delta")
+        _require(is_open, f"{event.type} of block {index}, which is not open")
+    phases[index] = phase
+
+
+def assert_event_grammar(events: Iterable[AgentEvent]) -> None:
+    """The events are whole runs, each from AgentStart to AgentEnd, every start with its end; a recorder will do, too."""
+    with _walking(events, list_events) as walk:
+        for event in walk:
+            _require(isinstance(event, AgentStart), f"{event.type} outside a run")
+            _check_run(walk)
 
 
 def _check_run(events: Iterator[AgentEvent]) -> None:
     added: list[Message] = []
     for turns, event in enumerate(events):
         if isinstance(event, AgentEnd):
-            assert turns, "a run without a turn"
-            assert list(event.messages) == added, "agent_end lists what the run added"
+            _require(turns, "a run without a turn")
+            told = list(event.messages)
+            count = f"agent_end lists {len(told)} messages, not the {len(added)} that the run added"
+            _require(told == added, count)
             return
-        assert isinstance(event, TurnStart), f"{event.type} between turns"
+        _require(isinstance(event, TurnStart), f"{event.type} between turns")
         _check_turn(events, added)
     raise AssertionError("a run without its end")
 
@@ -107,56 +143,66 @@ class _Turn:
     def take(self, event: AgentEvent) -> None:
         match event:
             case MessageStart(message):
-                assert self._open is None, "a message inside a message"
+                _require(self._open is None, "a message inside a message")
                 self._open = message
             case MessageUpdate():
-                assert isinstance(self._open, AssistantMessage), "an update outside a reply"
+                _require(isinstance(self._open, AssistantMessage), "an update outside a reply")
             case MessageEnd(message):
                 self._end_message(message)
             case ToolExecutionStart():
-                assert self._reply is not None, "a tool before the reply"
+                _require(self._reply is not None, "a tool before the reply")
                 self._running.append(event.tool_call_id)
             case ToolExecutionUpdate():
-                assert event.tool_call_id in self._running, "an update of a call that does not run"
+                self._check_runs(event.tool_call_id, "an update")
+            case SubagentEvent(path):
+                self._check_runs(path[0].tool_call_id, "an event from below")
             case ToolExecutionEnd():
+                self._check_runs(event.tool_call_id, "the end")
                 self._running.remove(event.tool_call_id)
                 self._ended.append(event.tool_call_id)
             case _:
                 raise AssertionError(f"{event.type} inside a turn")
 
+    def _check_runs(self, call_id: str, what: str) -> None:
+        _require(call_id in self._running, f"{what} of call {call_id!r}, which does not run")
+
     def _end_message(self, message: Message) -> None:
-        assert self._open is not None, "a message ends that did not start"
-        assert self._open.role == message.role, "a message ends as another role"
+        if self._open is None:
+            raise AssertionError("a message ends that did not start")
+        roles = self._open.role, message.role
+        _require(roles[0] == roles[1], f"a message of {roles[0]} ends as one of {roles[1]}")
         self._open = None
         self._added.append(message)
         if isinstance(message, AssistantMessage) and self._reply is None:
             self._reply = message
         elif isinstance(message, ToolResultMessage) and self._reply is not None:
-            assert message.tool_call_id in self._ended, "a result before its call has ended"
+            _require(message.tool_call_id in self._ended, "a result before its call has ended")
             self._results.append(message)
         else:
-            assert self._reply is None, "an injected message after the reply"
+            _require(self._reply is None, "an injected message after the reply")
 
     def end(self, event: TurnEnd) -> None:
-        assert self._open is None, "a message without its end"
-        assert not self._running, f"calls without an end: {self._running}"
-        assert event.message == self._reply, "turn_end carries the reply"
-        assert list(event.tool_results) == self._results, "turn_end carries the results"
+        _require(self._open is None, "a message without its end")
+        _require(not self._running, f"calls without an end: {self._running}")
+        _require(event.message == self._reply, "turn_end carries another reply than the turn's")
+        _require(list(event.tool_results) == self._results, "turn_end carries other results than the turn's")
         expected = [] if event.message.failed else [call.id for call in event.message.tool_calls]
-        assert [result.tool_call_id for result in self._results] == expected, (
-            "one result a call, in source order"
-        )
+        told = [result.tool_call_id for result in self._results]
+        _require(told == expected, f"results of {told}, where the reply calls {expected} in this order")
 
 
-def assert_transcript_valid(messages: Sequence[Message]) -> None:
+def assert_transcript_valid(messages: Iterable[Message]) -> None:
     """Every call of a reply that did not fail has exactly one result, right after it, in source order; nothing else has."""
-    expected: list[str] = []
-    for position, message in enumerate(messages):
-        if isinstance(message, ToolResultMessage):
-            assert expected, f"message {position} is a result that no call waits for"
-            assert message.tool_call_id == expected.pop(0), f"message {position} is a result out of order"
-            continue
-        assert not expected, f"message {position} comes before the results of {expected}"
-        if isinstance(message, AssistantMessage) and not message.failed:
-            expected = [call.id for call in message.tool_calls]
-    assert not expected, f"calls without a result: {expected}"
+    with _walking(messages, list_messages) as walk:
+        expected: list[str] = []
+        for message in walk:
+            number = walk.place
+            if isinstance(message, ToolResultMessage):
+                _require(expected, f"message {number} is a result that no call waits for")
+                is_next = message.tool_call_id == expected.pop(0)
+                _require(is_next, f"message {number} is a result out of order")
+                continue
+            _require(not expected, f"message {number} comes before the results of {expected}")
+            if isinstance(message, AssistantMessage) and not message.failed:
+                expected = [call.id for call in message.tool_calls]
+        _require(not expected, f"calls without a result: {expected}")

@@ -7,115 +7,107 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 import trio
-from trio.testing import MockClock
+
+from .cutter import Cutter
 
 T = TypeVar("T")
+_Scenario = Callable[[Cutter], Awaitable[T]]
+_NewClock = Callable[[], trio.abc.Clock | None] | None
+
+TRIES = 3
+"""On the real clock steps vary: so many runs in a row must end before a step, until there are no more steps."""
+_SEEDED = ("_ALLOW_DETERMINISTIC_SCHEDULING", "_r")
 
 
-class Cutter(trio.abc.Instrument):
-    """Given to a scenario: it says what can be cut, and the sweep cuts it at the k-th step of the scenario's tasks."""
+def new_clock() -> trio.abc.Clock:
+    """A clock whose time passes at once when everybody waits."""
+    from trio.testing import MockClock
 
-    def __init__(self, kind: str | None = None, at: int = 0) -> None:
-        self.kinds: list[str] = []
-        self.steps = 0
-        self.reached = False
-        self._kind = kind
-        self._at = at
-        self._cut: Callable[[], object] | None = None
-        self._root: trio.lowlevel.Task | None = None
-
-    def arm(self, **cuts: Callable[[], object]) -> None:
-        """Name the ways to cut; counting begins here, with the calling task and its children."""
-        self.kinds = list(cuts)
-        self._cut = cuts[self._kind] if self._kind is not None else None
-        self._root = trio.lowlevel.current_task()
-
-    def disarm(self) -> None:
-        """What follows is not counted, and not cut."""
-        self._root = None
-
-    def before_task_step(self, task: trio.lowlevel.Task) -> None:
-        """Count, and cut when it is time."""
-        if self._root is None or not self._is_ours(task):
-            return
-        self.steps += 1
-        if self.steps == self._at and self._cut is not None:
-            self.reached = True
-            self._cut()
-
-    def _is_ours(self, task: trio.lowlevel.Task) -> bool:
-        here: trio.lowlevel.Task | None = task
-        while here is not None and here is not self._root:
-            here = here.parent_nursery.parent_task if here.parent_nursery else None
-        return here is not None
+    return MockClock(autojump_threshold=0)
 
 
 @dataclass
 class SweepReport(Generic[T]):
-    """How many cuts of each kind were made, and what the scenario without a cut returned."""
+    """How many cuts of each kind were made, and what the scenario without a cut returned after how many steps."""
 
     uncut: T
     cuts: dict[str, int] = field(default_factory=dict)
+    steps: int = 0
 
     @property
     def total(self) -> int:
         """All cuts."""
         return sum(self.cuts.values())
 
+    def __str__(self) -> str:
+        kinds = ", ".join(f"{kind} {count}" for kind, count in self.cuts.items())
+        return f"{self.total} cuts of a scenario of {self.steps} steps: {kinds}"
+
 
 def cancel_everywhere(
-    scenario: Callable[[Cutter], Awaitable[T]],
+    scenario: _Scenario[T],
     check: Callable[[T], Any],
     *,
-    clock: Callable[[], trio.abc.Clock | None] = lambda: MockClock(autojump_threshold=0),
+    clock: _NewClock = new_clock,
     at_most: int = 10_000,
 ) -> SweepReport[T]:
     """Run a scenario, then once more for each kind of cut and each of its steps, cut exactly there.
 
     The scenario gets a Cutter, arms it with what can be cut, and returns what ``check`` is to look at. The check runs after
-    the run without a cut, too. A failure is raised with a note that names kind and step; ``run_cut`` repeats it alone.
-    ValueError if nothing was armed, or if a kind still has steps after ``at_most`` cuts.
+    the run without a cut, too. A failure is raised with a note that says how to repeat it alone. ValueError if nothing was
+    armed, or if a kind still has steps after ``at_most`` cuts; RuntimeError with a trio whose scheduler cannot be seeded.
 
-    ``clock`` makes a clock for each run; one that makes None is for scenarios with sockets, threads or processes, whose
-    deadlines a jumping clock would pass at once.
+    ``clock`` makes a clock for each run. None, or one that makes None, is the real clock: for scenarios with sockets,
+    threads or processes, whose deadlines a jumping clock would pass at once. Steps then vary from run to run; the sweep
+    goes on until several runs in a row were over before the step that they were to be cut at.
     """
-    uncut, cutter = run_cut(scenario, None, 0, clock=clock)
-    check(uncut)
+    with _noted("in the run without a cut"):
+        uncut, cutter = run_cut(scenario, None, 0, clock=clock)
+        check(uncut)
     if not cutter.kinds:
         raise ValueError("the scenario armed nothing: call cutter.arm(name=function, ...) in it")
-    report = SweepReport(uncut)
+    report = SweepReport(uncut, steps=cutter.steps)
     for kind in cutter.kinds:
         report.cuts[kind] = _sweep(scenario, check, kind, clock, at_most)
     return report
 
 
 def _sweep(
-    scenario: Callable[[Cutter], Awaitable[T]],
-    check: Callable[[T], Any],
-    kind: str,
-    clock: Callable[[], trio.abc.Clock | None],
-    at_most: int,
+    scenario: _Scenario[T], check: Callable[[T], Any], kind: str, clock: _NewClock, at_most: int
 ) -> int:
+    tries = TRIES if clock is None or clock() is None else 1
     for step in range(1, at_most + 2):
-        with _noted(f"cut by {kind!r} at step {step}"):
-            result, cutter = run_cut(scenario, kind, step, clock=clock)
-            check(result)
-        if not cutter.reached:
+        if not any(_is_cut(scenario, check, kind, step, clock) for _ in range(tries)):
             return step - 1
     raise ValueError(f"the scenario is longer than {at_most} steps; shorten it, or raise at_most")
 
 
+def _is_cut(
+    scenario: _Scenario[T], check: Callable[[T], Any], kind: str, step: int, clock: _NewClock
+) -> bool:
+    """Run and check once; whether the scenario had not ended before."""
+    name = getattr(scenario, "__qualname__", repr(scenario))
+    its_clock = "" if clock is new_clock else ", clock=..."
+    with _noted(f"cut by {kind!r} at step {step}; alone: run_cut({name}, {kind!r}, {step}{its_clock})"):
+        result, cutter = run_cut(scenario, kind, step, clock=clock)
+        check(result)
+    return cutter.reached
+
+
 def run_cut(
-    scenario: Callable[[Cutter], Awaitable[T]],
+    scenario: _Scenario[T],
     kind: str | None,
     step: int,
     *,
-    clock: Callable[[], trio.abc.Clock | None] = lambda: MockClock(autojump_threshold=0),
+    clock: _NewClock = new_clock,
 ) -> tuple[T, Cutter]:
-    """Run a scenario once, cut at one step; the same every time."""
+    """Run a scenario once, cut at one step, and return its result and its Cutter; on a virtual clock the same every time."""
     cutter = Cutter(kind, step)
     with _deterministic():
-        return trio.run(scenario, cutter, clock=clock(), instruments=[cutter]), cutter
+        result = trio.run(scenario, cutter, clock=clock() if clock else None, instruments=[cutter])
+    if cutter.failure is not None:
+        raise cutter.failure
+    return result, cutter
 
 
 @contextmanager
@@ -132,10 +124,16 @@ def _deterministic() -> Generator[None, None, None]:
     """Have trio schedule tasks in the same order each time, the way pytest-trio and Hypothesis do."""
     import trio._core._run as scheduler  # trio has no public name for it
 
+    if missing := [name for name in _SEEDED if not hasattr(scheduler, name)]:
+        raise RuntimeError(
+            f"trio {trio.__version__} has no {' and no '.join(missing)} in trio._core._run, by which the order of tasks is "
+            "made repeatable: install a trio that has them, as 0.35 does"
+        )
     module: Any = scheduler
-    kept = (module._ALLOW_DETERMINISTIC_SCHEDULING, module._r)  # noqa: SLF001
+    kept = [getattr(module, name) for name in _SEEDED]
     module._ALLOW_DETERMINISTIC_SCHEDULING, module._r = True, random.Random(0)  # noqa: S311, SLF001
     try:
         yield
     finally:
-        module._ALLOW_DETERMINISTIC_SCHEDULING, module._r = kept  # noqa: SLF001
+        for name, value in zip(_SEEDED, kept, strict=True):
+            setattr(module, name, value)

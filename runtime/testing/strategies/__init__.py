@@ -1,0 +1,31 @@
+"""Hypothesis strategies: values, scripts of replies, batches of tool calls, and the bytes of streams."""
+
+from .batches import ToolBatch as ToolBatch
+from .batches import fake_tools as fake_tools
+from .batches import tool_batches as tool_batches
+from .scripts import faux_scripts as faux_scripts
+from .scripts import faux_troubles as faux_troubles
+from .scripts import scripted_replies as scripted_replies
+from .values import assistant_messages as assistant_messages
+from .values import call_ids as call_ids
+from .values import contexts as contexts
+from .values import custom_messages as custom_messages
+from .values import json_values as json_values
+from .values import messages as messages
+from .values import models as models
+from .values import text_contents as text_contents
+from .values import texts as texts
+from .values import texts_with_lone_surrogates as texts_with_lone_surrogates
+from .values import thinking_contents as thinking_contents
+from .values import timestamps as timestamps
+from .values import tool_calls as tool_calls
+from .values import tool_results as tool_results
+from .values import tools as tools
+from .values import transcripts as transcripts
+from .values import usages as usages
+from .values import user_contents as user_contents
+from .values import user_messages as user_messages
+from .wire_bytes import WireReply as WireReply
+from .wire_bytes import chunkings as chunkings
+from .wire_bytes import damaged_bodies as damaged_bodies
+from .wire_bytes import wire_replies as wire_replies
