@@ -1,12 +1,13 @@
-# make demo | test | check | real | faults | soak | clean: each sets up .venv on first use.
+# make demo | test | check | real | faults | soak | bench | bench-check | bench-peers | clean: each sets up .venv on first use.
 
 PYTHON ?= python3
 VENV := .venv
+PEERS := .venv-peers
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 AIMOCK := @copilotkit/aimock@1.43.0
 
-.PHONY: demo test check format real faults soak clean
+.PHONY: demo test check format real faults soak bench bench-check bench-peers clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python -m runtime.demo
@@ -37,8 +38,20 @@ soak: $(VENV)/.test
 	AGENTRIO_SOAK=100 $(BIN)/python -m pytest tests/agents/test_agent_machine.py
 	HYPOTHESIS_PROFILE=soak $(BIN)/python -m pytest -m "not real and not faults" tests
 
+# Ours beside bare loops over httpx and trio, as ratios; the second one fails where a goal is missed by much.
+bench: $(VENV)/.bench
+	$(BIN)/python -m tests.benchmarks --json $(VENV)/benchmarks.json
+
+bench-check: $(VENV)/.bench
+	$(BIN)/python -m tests.benchmarks --check
+
+# Other frameworks live in a venv of their own; without npm, those on Node are left out.
+bench-peers: $(VENV)/.bench $(PEERS)/.peers
+	$(BIN)/python -m tests.benchmarks.peers --peers $(PEERS) --json tests/benchmarks/results.json
+	$(BIN)/python -m tests.benchmarks.picture tests/benchmarks/results.json -o tests/benchmarks/picture.svg
+
 clean:
-	rm -rf $(VENV)
+	rm -rf $(VENV) $(PEERS)
 
 $(VENV)/.python:
 	$(PYTHON) -m venv $(VENV)
@@ -65,4 +78,14 @@ $(VENV)/.real: $(VENV)/.test constraints.txt
 $(VENV)/.faults: $(VENV)/.test constraints.txt Makefile
 	$(PIP) --editable .[faults]
 	npm install --no-package-lock --no-save --no-audit --no-fund --silent --prefix $(VENV)/npm $(AIMOCK)
+	touch $@
+
+$(VENV)/.bench: pyproject.toml constraints.txt | $(VENV)/.python
+	$(PIP) --editable .[bench]
+	touch $@ $(VENV)/.demo
+
+$(PEERS)/.peers: tests/benchmarks/peers/requirements.txt tests/benchmarks/peers/npm.txt
+	$(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check --requirement tests/benchmarks/peers/requirements.txt
+	-npm install --ignore-scripts --no-package-lock --no-save --no-audit --no-fund --silent --prefix $(PEERS)/npm $$(cat tests/benchmarks/peers/npm.txt)
 	touch $@

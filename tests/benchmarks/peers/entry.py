@@ -1,0 +1,49 @@
+"""How a peer enters the race, and how it is seen that it has done the work: by the characters it got, or the calls it made."""
+
+import asyncio
+import sys
+from collections.abc import Callable, Coroutine, Mapping
+from contextlib import nullcontext
+from typing import Any
+
+from tests.benchmarks.contender import Work, compete, first_number
+from tests.benchmarks.wire import WORD
+
+PROMPT = "Look around."
+MANY = 10_000
+"""More turns than any scenario has."""
+
+
+def enter(works: Mapping[str, Callable[[], Work]], run: Callable[[Any], object] | None = None) -> None:
+    """The command line of a contender: work, API (always Chat Completions here), server, scenario; on asyncio unless told."""
+    work, _api, server, scenario = sys.argv[1:]
+    compete(nullcontext(works[work]()), server, scenario, run or _on_asyncio)
+
+
+def _on_asyncio(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    asyncio.run(main())
+
+
+def check(url: str, got: int) -> None:
+    """A reader has got the characters of the text or of the arguments; a loop has made its calls."""
+    wanted = amount(url.split("/")[3])
+    if got != wanted:
+        raise RuntimeError(f"{got} instead of {wanted} at {url}")
+
+
+def amount(scenario: str) -> int:
+    match scenario.split(":"):
+        case ["text", count, *_]:
+            return int(count) * len(WORD)
+        case ["args", _, size, *_]:
+            return int(size)
+        case [*_, turns]:
+            return int(turns)
+    raise ValueError(scenario)
+
+
+async def together(url: str, one: Callable[[str], Coroutine[Any, Any, None]]) -> None:
+    """As many at a time as the scenario says."""
+    async with asyncio.TaskGroup() as group:
+        for _ in range(first_number(url)):
+            group.create_task(one(url))

@@ -1,0 +1,67 @@
+"""The OpenAI Agents SDK over Chat Completions, without tracing. ``python -m tests.benchmarks.peers.with_openai_agents <work> ...``."""
+
+import json
+
+from agents import Agent, OpenAIChatCompletionsModel, Runner, function_tool, set_tracing_disabled
+from openai import AsyncOpenAI
+
+from tests.benchmarks.contender import Work
+
+from .entry import MANY, PROMPT, check, enter, together
+
+CLIENT = AsyncOpenAI(api_key="key", timeout=None)
+
+
+def model_at(url: str) -> OpenAIChatCompletionsModel:
+    return OpenAIChatCompletionsModel("bench", CLIENT.with_options(base_url=url))
+
+
+def agent() -> Work:
+    """One request of an agent: all of its events are read; a tool call ends it."""
+
+    @function_tool
+    async def write(path: str, content: str) -> str:
+        """Write a file."""
+        return json.dumps({"path": path, "content": content}, separators=(",", ":"))
+
+    async def work(url: str) -> None:
+        subject = Agent("bench", model=model_at(url), tools=[write], tool_use_behavior="stop_on_first_tool")
+        run = Runner.run_streamed(subject, PROMPT)
+        async for _ in run.stream_events():
+            pass
+        check(url, len(run.final_output))
+
+    return work
+
+
+async def converse(url: str) -> None:
+    """One run of an agent that looks around."""
+    calls = 0
+
+    @function_tool
+    async def look(place: str) -> str:
+        """Look at a place."""
+        nonlocal calls
+        calls += 1
+        return f"nothing special in {place}"
+
+    run = Runner.run_streamed(Agent("bench", model=model_at(url), tools=[look]), PROMPT, max_turns=MANY)
+    async for _ in run.stream_events():
+        pass
+    check(url, calls)
+
+
+def turns() -> Work:
+    return converse
+
+
+def crowd() -> Work:
+    async def work(url: str) -> None:
+        await together(url, converse)
+
+    return work
+
+
+if __name__ == "__main__":
+    set_tracing_disabled(True)
+    enter({"agent": agent, "turns": turns, "crowd": crowd})
