@@ -19,6 +19,12 @@ from .sse import SseEvent, SseReader
 from .transport import Patience, Request, Response, open_response
 
 _DRAIN_SECONDS = 0.01
+_CHUNK_COST = 512
+"""What a chunk costs beside its bytes, in bytes."""
+_TURN = 16 * 1024
+"""After so many bytes other tasks have a turn, whatever is here already."""
+_TICK = 0.001
+"""Time-outs begin anew if so many seconds have passed: moving a deadline costs as much as decoding an event."""
 _QUOTED_BYTES = 2048
 _QUOTED_EVENT_BYTES = 300
 
@@ -54,7 +60,7 @@ async def exchange(
                 progress = reading.take(chunk)
                 if decoder.finished:
                     break
-                await watch.flush(writer, progress=progress)
+                await watch.flush(writer, progress=progress, size=len(chunk))
             reading.finish()
             await response.aclose(_DRAIN_SECONDS)
     if watch.scope.cancelled_caught and writer.assembler.final is None:
@@ -85,31 +91,36 @@ class Watch(Patience):
         self._end = now + (math.inf if options.timeout is None else options.timeout)
         self._due = now + options.first_event_timeout
         self._begun = False
+        self._unpaused = 0
         self.scope = trio.CancelScope(deadline=min(self._due, self._end))
 
-    async def flush(self, writer: MessageWriter, *, progress: bool = False) -> None:
-        """Send what was made, at the reader's pace; then wait for the next event, for a full time-out after progress."""
-        began = self._stop()
-        await writer.flush()
+    async def flush(self, writer: MessageWriter, *, progress: bool = False, size: int = _TURN) -> None:
+        """Send what was made of ``size`` bytes; waits at the reader's pace. After progress the next event has a full time-out.
+
+        Mostly it does not wait: the reader has its turn when nothing is left to be decoded. But a flood, be it of pings,
+        must not keep other tasks from running.
+        """
+        self._unpaused += size + _CHUNK_COST
+        if not writer.flush_nowait() or self._unpaused >= _TURN:
+            self._unpaused = 0
+            with self.pause():
+                await writer.flush()
+                await trio.lowlevel.checkpoint()
         if progress:
-            self._begun = True
-            self._go_on(trio.current_time() + self._options.event_timeout)
-        else:
-            await trio.lowlevel.checkpoint()  # a flood of pings must not keep other tasks from running
-            self._go_on(self._due + trio.current_time() - began)
+            due = trio.current_time() + self._options.event_timeout
+            if due >= self._due + _TICK or not self._begun:
+                self._begun = True
+                self._go_on(due)
 
     @contextmanager
     def pause(self) -> Iterator[None]:
         """Count the time that passes in this block against nobody."""
-        began = self._stop()
+        self.scope.deadline = self._end
+        began = trio.current_time()
         try:
             yield
         finally:
             self._go_on(self._due + trio.current_time() - began)
-
-    def _stop(self) -> float:
-        self.scope.deadline = self._end
-        return trio.current_time()
 
     def _go_on(self, due: float) -> None:
         self._due = due

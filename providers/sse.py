@@ -5,15 +5,19 @@ The framing of https://html.spec.whatwg.org/multipage/server-sent-events.html as
 blank line is delivered, and so is an event that has a name but no data.
 """
 
-from dataclasses import dataclass
+import re
+from typing import NamedTuple
 
 from runtime.errors import TransportError
 
 _BOM = b"\xef\xbb\xbf"
+_BLOCK = re.compile(
+    rb"(?:event: ([^ \n][^\n]*+)\n)?data: ([^\n]*+)\n\n"  # nearly all events look like this
+    rb"|([^\n]++(?:\n[^\n]++)*+)\n\n"
+)
 
 
-@dataclass(frozen=True, slots=True)
-class SseEvent:
+class SseEvent(NamedTuple):
     """One event. ``event`` is None where the server named none; ``data`` is valid UTF-8, its lines joined with LF."""
 
     event: str | None
@@ -38,6 +42,7 @@ class SseReader:
         self._data: list[bytes] = []
         self._size = 0
         self._failure: TransportError | None = None
+        self._between = False  # nothing is begun, kept or wrong
 
     @property
     def failure(self) -> TransportError | None:
@@ -46,6 +51,8 @@ class SseReader:
 
     def feed(self, chunk: bytes) -> list[SseEvent]:
         """Take the next bytes; return the events that they complete."""
+        if self._between and chunk.endswith(b"\n\n") and b"\r" not in chunk and len(chunk) <= self._limit:
+            return _events_in(chunk)  # whole events and nothing else, as many servers send them
         return self._collect(self._unify(chunk if self._start is None else self._skip_mark(chunk)))
 
     def finish(self) -> list[SseEvent]:
@@ -54,6 +61,7 @@ class SseReader:
         return self._collect(rest + b"\n\n" if rest or self._partial else b"\n")
 
     def _collect(self, text: bytes) -> list[SseEvent]:
+        self._between = False
         if self._failure is not None:
             raise self._failure
         events: list[SseEvent] = []
@@ -63,6 +71,9 @@ class SseReader:
             self._failure = error
             if not events:
                 raise
+        self._between = self._start is None and not (
+            self._partial or self._is_open() or self._after_cr or self._failure
+        )
         return events
 
     def _skip_mark(self, chunk: bytes) -> bytes:
@@ -89,7 +100,7 @@ class SseReader:
         last_blank = text.rfind(b"\n\n") if len(text) <= self._limit else -1
         while True:
             if position <= last_blank and not (self._partial or self._is_open()):
-                events.extend(_events_in(text[position:last_blank]))
+                events.extend(_events_in(text[position : last_blank + 2]))
                 position = last_blank + 2
             end = text.find(b"\n", position)
             if end < 0:
@@ -133,19 +144,19 @@ class SseReader:
 
 
 def _events_in(text: bytes) -> list[SseEvent]:
-    """The events of a text that begins and ends between two events."""
-    valid = text.isascii() or _is_utf8(text)
+    """The events of whole blocks, each with its blank line. Taking them apart in one go costs half of what a loop does."""
     events = []
-    for block in text.split(b"\n\n"):
-        if block.startswith(b"data: ") and b"\n" not in block:
-            data = block[6:]
-            events.append(SseEvent(None, data if valid else _as_utf8(data)))
-        elif (event := _event_of(block, valid)) is not None:
+    for name, data, other in _BLOCK.findall(text):
+        if not other:
+            events.append(SseEvent(name.decode(errors="replace") if name else None, data))
+        elif (event := _event_of(other)) is not None:
             events.append(event)
-    return events
+    if text.isascii() or _is_utf8(text):
+        return events
+    return [SseEvent(name, _as_utf8(data)) for name, data in events]
 
 
-def _event_of(block: bytes, valid: bool) -> SseEvent | None:
+def _event_of(block: bytes) -> SseEvent | None:
     name, data = None, []
     for line in block.split(b"\n"):
         field, value = _field(line)
@@ -153,10 +164,7 @@ def _event_of(block: bytes, valid: bool) -> SseEvent | None:
             data.append(value)
         elif field == b"event":
             name = value.decode(errors="replace")
-    if name is None and not data:
-        return None
-    joined = b"\n".join(data)
-    return SseEvent(name, joined if valid else _as_utf8(joined))
+    return None if name is None and not data else SseEvent(name, b"\n".join(data))
 
 
 def _field(line: bytes) -> tuple[bytes, bytes]:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-from providers.loose_json import text_at
+from providers.loose_json import text_at, text_in
 from runtime.streams.assembler import MessageAssembler
 from runtime.streams.partial_json import parse_partial_json
 
@@ -37,7 +37,7 @@ class TextBlock:
         """More text, or another citation."""
         kind = delta.get("type")
         if kind == "text_delta":
-            self._assembler.text_delta(self._index, text_at(delta, "text"))
+            self._assembler.text_delta(self._index, text_in(delta, "text"))
         elif kind == "citations_delta" and isinstance(citation := delta.get("citation"), dict):
             self._citations.append(citation)
 
@@ -59,7 +59,7 @@ class ThinkingBlock:
         """More thinking, or more of its signature."""
         kind = delta.get("type")
         if kind == "thinking_delta":
-            self._assembler.thinking_delta(self._index, text_at(delta, "thinking"))
+            self._assembler.thinking_delta(self._index, text_in(delta, "thinking"))
         elif kind == "signature_delta":
             self._signature.append(text_at(delta, "signature"))
 
@@ -98,7 +98,7 @@ class CallBlock:
     def delta(self, delta: JsonObject) -> None:
         """More of the JSON of its arguments."""
         if delta.get("type") == "input_json_delta":
-            self._assembler.tool_call_delta(self._index, text_at(delta, "partial_json"))
+            self._assembler.tool_call_delta(self._index, text_in(delta, "partial_json"))
 
     def end(self) -> None:
         """Read the arguments."""

@@ -58,7 +58,12 @@ class MessagesDecoder:
             if name == "error":
                 raise ProviderError(_told(event.data))
             return False
-        fields = _parsed(event)
+        try:
+            fields = read_event_json(event.data)
+        except ValueError as error:
+            fields = _repaired(event, error)
+        if type(fields) is not dict:
+            fields = {}  # the name may say it all
         kind = fields.get("type")
         handler = _HANDLERS.get(kind if type(kind) is str else name or "")
         if handler is None:
@@ -165,17 +170,8 @@ def _index(fields: JsonObject) -> int:
     return whole_number(fields.get("index")) or 0
 
 
-def _parsed(event: SseEvent) -> JsonObject:
-    """The fields of an event; none where it has no data, or only the mark by which other APIs end."""
-    try:
-        fields = read_event_json(event.data)
-    except ValueError as error:
-        fields = _repaired(event, error)
-    return fields if type(fields) is dict else {}
-
-
 def _repaired(event: SseEvent, error: ValueError) -> Any:
-    """JSON that is not written as it should be: with raw line breaks in strings, and escapes that escape nothing."""
+    """Nothing, where there is no data, or only the mark by which other APIs end; else JSON that is not written as it should be: with raw line breaks in strings, and escapes that escape nothing."""
     text = event.data.decode().strip()
     if text in ("", "[DONE]"):
         return None

@@ -17,23 +17,26 @@ def mark_cache(payload: dict[str, Any], retention: CacheRetention, compat: Compl
     mark = {"type": "ephemeral"}
     if retention == "long" and compat.supports_long_cache_retention:
         mark["ttl"] = "1h"
-    system = (message for message in payload["messages"] if message["role"] in ("system", "developer"))
-    for message in islice(system, 1):
-        _mark_message(message, mark)
-    talk = (message for message in reversed(payload["messages"]) if message["role"] in _TALK)
-    any(_mark_message(message, mark) for message in talk)
+    messages = payload["messages"]
+    system = (place for place, message in enumerate(messages) if message["role"] in ("system", "developer"))
+    talk = (place for place in reversed(range(len(messages))) if messages[place]["role"] in _TALK)
+    for places in (islice(system, 1), talk):
+        any(_mark_message(messages, place, mark) for place in places)
     if tools := payload.get("tools"):
         tools[-1]["cache_control"] = dict(mark)
 
 
-def _mark_message(message: dict[str, Any], mark: dict[str, str]) -> bool:
-    """Mark the last text of a message; a mark needs a list of parts. False if there is no text."""
-    content = message.get("content")
-    if isinstance(content, str) and content:
-        message["content"] = [{"type": "text", "text": content, "cache_control": dict(mark)}]
-        return True
-    for part in reversed(content if isinstance(content, list) else []):
-        if part["type"] == "text":
-            part["cache_control"] = dict(mark)
+def _mark_message(messages: list[Any], place: int, mark: dict[str, str]) -> bool:
+    """Mark the last text of a message; a mark needs a list of parts. False if there is no text.
+
+    A copy is marked: the message itself goes with the next turns, too.
+    """
+    content = messages[place].get("content")
+    parts = [{"type": "text", "text": content}] if isinstance(content, str) and content else content
+    parts = list(parts) if isinstance(parts, list) else []
+    for index in reversed(range(len(parts))):
+        if parts[index]["type"] == "text":
+            parts[index] = {**parts[index], "cache_control": dict(mark)}
+            messages[place] = {**messages[place], "content": parts}
             return True
     return False

@@ -1,5 +1,6 @@
 """How a Chat Completions endpoint behaves, with every flag decided."""
 
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal
@@ -39,6 +40,19 @@ class CompletionsCompat:
 
 def completions_compat(model: Model) -> CompletionsCompat:
     """What the model declares over the defaults. Nothing is guessed from names, but the session headers of OpenRouter."""
+    for known, compat in tuple(_REMEMBERED):
+        if known is model:
+            return compat
+    compat = _completions_compat(model)
+    _REMEMBERED.append((model, compat))
+    return compat
+
+
+_REMEMBERED: deque[tuple[Model, CompletionsCompat]] = deque(maxlen=1)
+"""Each call asks three times, and many calls in a row have the same model."""
+
+
+def _completions_compat(model: Model) -> CompletionsCompat:
     declared = {item.name: getattr(model.compat, item.name) for item in fields(CompletionsCompat)}
     declared["session_affinity_format"] = affinity_format(model)
     return CompletionsCompat(**{name: value for name, value in declared.items() if value is not None})

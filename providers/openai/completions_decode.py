@@ -31,6 +31,7 @@ _STOP_REASONS: Mapping[str, StopReason] = {
     "function_call": StopReason.ToolUse,
     "tool_use": StopReason.ToolUse,
 }
+_THOUGHTS = (*REASONING_FIELDS, "reasoning_details")
 
 
 class CompletionsDecoder:
@@ -49,6 +50,7 @@ class CompletionsDecoder:
         self._thinking_field: str | None = None
         self._response_id: str | None = None
         self._response_model: str | None = None
+        self._served: Any = None
         self._finish_reason: str | None = None
 
     def feed(self, event: SseEvent) -> bool:
@@ -92,7 +94,7 @@ class CompletionsDecoder:
         raise error
 
     def _take(self, chunk: dict[str, Any]) -> None:
-        if self._response_id is None or self._response_model is None:
+        if self._response_id is None or chunk.get("model") != self._served:
             self._identify(chunk)
         usage = chunk.get("usage")
         if usage is None and "x_groq" in chunk:
@@ -115,6 +117,7 @@ class CompletionsDecoder:
 
     def _identify(self, chunk: dict[str, Any]) -> None:
         response_id, model = chunk.get("id"), chunk.get("model")
+        self._served = model
         if self._response_id is None and isinstance(response_id, str) and response_id:
             self._response_id = response_id
             self._assembler.update(response_id=response_id)
@@ -138,9 +141,12 @@ class CompletionsDecoder:
         get = delta.get
         if content := get("content"):
             self._take_content(content)
-        if get("reasoning_content") or get("reasoning") or get("reasoning_text") or get("reasoning_details"):
+            if len(delta) == 1:  # as mostly: nothing else needs to be looked for
+                return
+        calls = get("tool_calls")
+        if not (calls and len(delta) == 1) and any(map(get, _THOUGHTS)):
             self._take_thoughts(delta)
-        if calls := get("tool_calls"):
+        if calls:
             self._calls.take(calls)
         elif call := get("function_call"):
             self._calls.take_only(call)

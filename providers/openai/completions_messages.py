@@ -3,16 +3,17 @@
 What a message becomes depends on itself and on what stands before it, so a longer transcript begins with the same bytes.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any
 
+from providers.continuation import Continuations
 from runtime.streams.call_ids import normalize_completions_id
-from runtime.streams.handoff import transform_messages
+from runtime.streams.handoff import LanguageMessage, transform_messages
 from runtime.values.content import ImageContent, TextContent, ThinkingContent, ToolCall
 from runtime.values.context import Context
-from runtime.values.message import AssistantMessage, ToolResultMessage, UserMessage
+from runtime.values.message import AssistantMessage, Message, ToolResultMessage, UserMessage
 from runtime.values.model import Model
 from runtime.values.options import ForeignThinking
 from runtime.values.text import compact_json, parse_json
@@ -38,40 +39,59 @@ def wire_messages(
     grammar: Mapping[str, str],
     foreign_thinking: ForeignThinking = "tagged",
 ) -> list[WireMessage]:
-    """The ``messages`` of a request."""
-    transcript = transform_messages(
-        context.messages, model, normalize_completions_id, foreign_thinking=foreign_thinking
-    )
-    writing = _Writing(model, context, compat, grammar)
-    writing.system()
-    for is_results, run in groupby(transcript, lambda message: isinstance(message, ToolResultMessage)):
-        if is_results:
-            writing.results([message for message in run if isinstance(message, ToolResultMessage)])
-            continue
-        for message in run:
-            if isinstance(message, UserMessage):
-                writing.user(message)
-            elif isinstance(message, AssistantMessage):
-                writing.assistant(message)
-    return writing.wire
+    """The ``messages`` of a request: a list of one's own, of messages that are kept for the next turn and must not be changed."""
+
+    def handoff(messages: Sequence[Message]) -> list[LanguageMessage]:
+        return transform_messages(
+            messages, model, normalize_completions_id, foreign_thinking=foreign_thinking
+        )
+
+    def write(written: _Written, transcript: list[LanguageMessage]) -> list[WireMessage]:
+        _Writing(written, model, context, compat, grammar).messages(transcript)
+        return [*_system(model, context, compat), *written.wire]
+
+    settings = (model, foreign_thinking, *context.tools)  # compat and grammar follow from these
+    return _CONTINUATIONS.go_on(context.messages, settings, handoff, write)
+
+
+@dataclass
+class _Written:
+    """A transcript on the wire, to which more can be added."""
+
+    wire: list[WireMessage] = field(default_factory=list)
+    after_results: bool = False
+
+
+_CONTINUATIONS = Continuations(_Written)
+
+
+def _system(model: Model, context: Context, compat: CompletionsCompat) -> Iterator[WireMessage]:
+    if context.system_prompt:
+        role = "developer" if model.reasoning and compat.supports_developer_role else "system"
+        yield {"role": role, "content": context.system_prompt}
 
 
 @dataclass
 class _Writing:
+    written: _Written
     model: Model
     context: Context
     compat: CompletionsCompat
     grammar: Mapping[str, str]
 
     def __post_init__(self) -> None:
-        self.wire: list[WireMessage] = []
-        self._after_results = False
+        self.wire = self.written.wire
 
-    def system(self) -> None:
-        if self.context.system_prompt:
-            developer = self.model.reasoning and self.compat.supports_developer_role
-            role = "developer" if developer else "system"
-            self.wire.append({"role": role, "content": self.context.system_prompt})
+    def messages(self, transcript: Iterable[LanguageMessage]) -> None:
+        for is_results, run in groupby(transcript, lambda message: isinstance(message, ToolResultMessage)):
+            if is_results:
+                self.results([message for message in run if isinstance(message, ToolResultMessage)])
+                continue
+            for message in run:
+                if isinstance(message, UserMessage):
+                    self.user(message)
+                elif isinstance(message, AssistantMessage):
+                    self.assistant(message)
 
     def user(self, message: UserMessage) -> None:
         content = (
@@ -83,21 +103,21 @@ class _Writing:
             self._say_user(content)
 
     def _say_user(self, content: str | list[Any]) -> None:
-        if self._after_results and self.compat.requires_assistant_after_tool_result:
+        if self.written.after_results and self.compat.requires_assistant_after_tool_result:
             self.wire.append(dict(BRIDGE))
         self.wire.append({"role": "user", "content": content})
-        self._after_results = False
+        self.written.after_results = False
 
     def assistant(self, message: AssistantMessage) -> None:
         wire = assistant_message(message, self.model, self.compat, self.grammar)
         if wire is not None:
             self.wire.append(wire)
-            self._after_results = False
+            self.written.after_results = False
 
     def results(self, run: Sequence[ToolResultMessage]) -> None:
         """A whole run of results; their images and new tools come behind it, because nothing may stand between results."""
         self.wire.extend(self._result(result) for result in run)
-        self._after_results = True
+        self.written.after_results = True
         images = [block for result in run for block in result.content if isinstance(block, ImageContent)]
         if images:
             self._say_user([{"type": "text", "text": TOOL_IMAGES}, *map(_part, images)])

@@ -7,7 +7,7 @@ there is no other mark of one.
 from collections.abc import Mapping
 from typing import Any
 
-from providers.loose_json import read_event_json, text_at
+from providers.loose_json import read_event_json, text_at, text_in
 from providers.sse import SseEvent
 from runtime.errors import ProviderError
 from runtime.streams.assembler import MessageAssembler
@@ -69,15 +69,21 @@ class ResponsesDecoder:
 
         Raises ProviderError for a failure that the server reports, ValueError for what is no JSON.
         """
-        if event.data.strip() in (b"", b"[DONE]"):
+        if event.data[:1] != b"{" and event.data.strip() in (b"", b"[DONE]"):
             self.finished = self.finished or b"[DONE]" in event.data
             return self.finished
-        chunk = self._read(event)
-        kind = (text_at(chunk, "type") if isinstance(chunk, dict) else "") or event.event or ""
-        if kind in _DELTAS and isinstance(chunk, dict):
-            self._output.appended(_DELTAS[kind], chunk, text_at(chunk, "delta"))
+        try:
+            chunk = read_event_json(event.data)
+        except ValueError:
+            if event.event != "error":
+                raise
+            chunk = event.data.decode()
+        is_object = type(chunk) is dict
+        kind = (text_in(chunk, "type") if is_object else "") or event.event or ""
+        if is_object and (item := _DELTAS.get(kind)):
+            self._output.appended(item, chunk, text_in(chunk, "delta"))
             return True
-        if isinstance(chunk, dict) and kind.startswith("response.") and kind != "response.error":
+        if is_object and kind.startswith("response.") and kind != "response.error":
             self._take(kind, chunk)
             return True
         if (failure := event_failure(kind, event.event, chunk)) is not None:
@@ -95,14 +101,6 @@ class ResponsesDecoder:
                 self._assembler.done(reason)
             case error:
                 raise error
-
-    def _read(self, event: SseEvent) -> Any:
-        try:
-            return read_event_json(event.data)
-        except ValueError:
-            if event.event == "error":
-                return event.data.decode()
-            raise
 
     def _take(self, kind: str, chunk: dict[str, Any]) -> None:
         match kind:

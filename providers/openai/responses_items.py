@@ -29,7 +29,10 @@ class Parts:
 
     def append(self, key: PartKey, delta: str) -> None:
         """More of a part."""
-        self._pieces.setdefault(key, []).append(delta)
+        pieces = self._pieces.get(key)
+        if pieces is None:
+            self._pieces[key] = pieces = []
+        pieces.append(delta)
 
     def complete(self, key: PartKey, value: str, between: str = "") -> str:
         """All of a part; what is to be streamed of it now. ``between`` stands before one of which nothing was streamed."""

@@ -9,7 +9,7 @@ from collections import defaultdict, deque
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from providers.loose_json import text_at, whole_number
+from providers.loose_json import text_at, text_in, whole_number
 from runtime.errors import InvalidResponseError
 from runtime.streams.assembler import MAX_BLOCKS, MessageAssembler
 
@@ -42,6 +42,9 @@ class Output:
         self._by_id: dict[str, OutputItem] = {}
         self._by_call: dict[str, OutputItem] = {}
         self._latest: dict[str, OutputItem] = {}
+        self._place: tuple[Any, ...] = ()
+        """What the last piece said of where it belongs, as long as that means the same, and what it meant."""
+        self._run: tuple[OutputItem, PartKey]
         self._blocks = 0
         self._homeless: defaultdict[str, dict[PartKey, list[_Step]]] = defaultdict(dict)
         """Events of items that nobody announced; they count only if no item of the kind ever comes. Those of calls are kept by
@@ -59,12 +62,20 @@ class Output:
             self._open(raw, index)
 
     def appended(self, kind: str, event: Mapping[str, Any], delta: str) -> None:
-        """Take a piece of an item; of one that has its final value, none."""
-        item = self._item_of(kind, event)
-        if item is None:
-            self._keep(kind, event, delta, whole=False)
-        elif item.kind == kind and not item.ended:
-            item.append(delta, _part_of(event))
+        """Take a piece of an item; of one that has its final value, none. Pieces of one part come in long runs."""
+        get = event.get
+        numbers = get("output_index"), get("content_index"), get("summary_index")
+        place = (kind, get("type"), get("item_id"), numbers)
+        if place != self._place:
+            item = self._item_of(kind, event)
+            if item is None:
+                self._keep(kind, event, delta, whole=False)
+                return
+            self._run = item, () if kind in _CALLS else _part_of(event)
+            self._place = place
+        item, part = self._run
+        if item.kind == kind and not item.ended:
+            item.append(delta, part)
 
     def completed(self, kind: str, event: Mapping[str, Any], value: Any) -> None:
         """Take all of what was streamed of an item, or of a part of one."""
@@ -154,6 +165,7 @@ class Output:
         return ProviderItem(self._assembler, raw, self._blocks)
 
     def _name(self, item: OutputItem, index: int | None, item_id: str) -> None:
+        self._place = ()
         if index is not None:
             item.index = index
             self._by_index[index] = item
@@ -162,7 +174,7 @@ class Output:
 
     def _item_of(self, kind: str, event: Mapping[str, Any]) -> OutputItem | None:
         """The item that an event of a kind is about, maybe one of another kind; None if it was never announced."""
-        index, item_id = whole_number(event.get("output_index")), text_at(event, "item_id")
+        index, item_id = whole_number(event.get("output_index")), text_in(event, "item_id")
         item = self._by_id.get(item_id)
         if item is not None and (index is None or item.index == index):
             return item
@@ -209,10 +221,9 @@ def _place_of(event: Mapping[str, Any]) -> PartKey:
 
 def _part_of(event: Mapping[str, Any]) -> PartKey:
     """Which part of its item an event is about; the end of a part of a summary is none of it, but stands behind it."""
-    names = ("summary_index", "content_index")
-    kind = text_at(event, "type")
-    told = ("summary" in kind, kind.endswith("summary_part.done"))
-    return (*told, *(whole_number(event.get(name)) or 0 for name in names))
+    kind = text_in(event, "type")
+    summary, content = whole_number(event.get("summary_index")), whole_number(event.get("content_index"))
+    return "summary" in kind, kind.endswith("summary_part.done"), summary or 0, content or 0
 
 
 def _named(steps: Iterable[_Step]) -> RawItem:

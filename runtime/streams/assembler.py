@@ -52,6 +52,7 @@ class MessageAssembler:
             model.api, model.provider, model.id, now_ms() if timestamp is None else timestamp
         )
         self._events: list[AssistantMessageEvent] = []
+        self._open: dict[int, BlockRecord] = {}
         self._started = False
         self._final: AssistantMessage | None = None
 
@@ -72,8 +73,8 @@ class MessageAssembler:
 
     @property
     def open_blocks(self) -> list[int]:
-        """The indexes of blocks without an end, in content order."""
-        return [index for index, block in enumerate(self._record.blocks) if not block.state.latest.ended]
+        """The indexes of blocks that go on, in content order; none when the reply is over."""
+        return list(self._open)
 
     @property
     def usage(self) -> Usage:
@@ -167,17 +168,18 @@ class MessageAssembler:
         moment = self._tick()
         self._record.change(**fields)
         self._final = self._record.message_at(moment)
+        self._open.clear()
         return self._final
 
     # Blocks
 
     def text_start(self, initial: str = "", signature: str | None = None) -> int:
         """A text block begins, maybe with its first text; returns its index."""
-        return self._open(TextContent, TextStart, BlockState(signature=signature), initial)
+        return self._begin(TextContent, TextStart, BlockState(signature=signature), initial)
 
     def text_delta(self, index: int, delta: str) -> None:
         """More text."""
-        self._events.append(TextDelta(self._record, *self._append(index, TextContent, delta)))
+        self._grow(TextDelta, index, TextContent, delta)
 
     def text_end(self, index: int, content: str | None = None, signature: str | None = None) -> None:
         """A text block is complete; ``content`` is its final value if the wire repeats it."""
@@ -188,13 +190,13 @@ class MessageAssembler:
         self, initial: str = "", signature: str | None = None, redacted: bool | None = None
     ) -> int:
         """A thinking block begins; returns its index."""
-        return self._open(
+        return self._begin(
             ThinkingContent, ThinkingStart, BlockState(signature=signature, redacted=redacted), initial
         )
 
     def thinking_delta(self, index: int, delta: str) -> None:
         """More thinking."""
-        self._events.append(ThinkingDelta(self._record, *self._append(index, ThinkingContent, delta)))
+        self._grow(ThinkingDelta, index, ThinkingContent, delta)
 
     def thinking_end(self, index: int, content: str | None = None, signature: str | None = None) -> None:
         """A thinking block is complete."""
@@ -205,11 +207,11 @@ class MessageAssembler:
         """A tool call begins; ``arguments`` is the wire's initial value, which holds if no delta follows."""
         initial = None if arguments is None else clean_json(arguments)
         state = BlockState(id=clean_text(id), name=clean_text(name), initial=initial)
-        return self._open(ToolCall, ToolCallStart, state, "")
+        return self._begin(ToolCall, ToolCallStart, state, "")
 
     def tool_call_delta(self, index: int, delta: str) -> None:
         """More of the JSON text of the arguments."""
-        self._events.append(ToolCallDelta(self._record, *self._append(index, ToolCall, delta)))
+        self._grow(ToolCallDelta, index, ToolCall, delta)
 
     def tool_call_update(self, index: int, id: str | None = None, name: str | None = None) -> None:  # noqa: A002
         """Its id or name became known; None leaves one as it is."""
@@ -224,6 +226,7 @@ class MessageAssembler:
         arguments = parse_partial_json(streamed) if streamed.strip() else {} if initial is None else initial
         self._record.moment += 1
         block.change(self._record.moment, final={} if arguments is None else arguments, ended=True)
+        del self._open[index]
         call = make_tool_call(block.state.latest, block.state.latest.final)
         self._events.append(ToolCallEnd(self._record, self._tick(), index, call))
         return call
@@ -260,13 +263,13 @@ class MessageAssembler:
             raise GrammarError("nothing can happen before the start or after the end of a reply")
 
     def _block(self, index: int, kind: type) -> BlockRecord:
-        self._check_running()
-        block = self._record.blocks[index]
-        if block.kind is not kind or block.state.latest.ended:
+        block = self._open.get(index)
+        if block is None or block.kind is not kind:
+            self._check_running()
             raise GrammarError(f"block {index} is no open {kind.__name__}")
         return block
 
-    def _open(
+    def _begin(
         self,
         kind: type[TextContent | ThinkingContent | ToolCall],
         event: type[TextStart | ThinkingStart | ToolCallStart],
@@ -279,20 +282,26 @@ class MessageAssembler:
             raise InvalidResponseError(f"a reply of more than {MAX_BLOCKS} blocks")
         moment = self._tick()
         block = BlockRecord(kind, moment, state)
+        self._open[len(blocks)] = block
         blocks.append(block)
         if initial:
-            block.append(moment, _heal(block, initial))
+            block.text.append(moment, _heal(block, initial))
         self._events.append(event(self._record, moment, len(blocks) - 1))
         return len(blocks) - 1
 
-    def _append(self, index: int, kind: type, delta: str) -> tuple[int, int, str]:
-        block = self._block(index, kind)
+    def _grow(
+        self, event: type[TextDelta | ThinkingDelta | ToolCallDelta], index: int, kind: type, delta: str
+    ) -> None:
+        """More of a block. Most of a reply goes through here, so it does nothing that can be done once."""
+        block = self._open.get(index)
+        if block is None or block.kind is not kind:
+            block = self._block(index, kind)  # says what is wrong
         if block.carry or not delta.isascii():
             delta = _heal(block, delta)
         record = self._record
         record.moment = moment = record.moment + 1
-        block.append(moment, delta)
-        return moment, index, delta
+        block.text.append(moment, delta)
+        self._events.append(event(record, moment, index, delta))
 
     def _change(self, index: int, kind: type, **fields: Any) -> None:
         block = self._block(index, kind)
@@ -312,7 +321,7 @@ class MessageAssembler:
         if final is None or (final := clean_text(final)) == streamed:
             return streamed
         if final.startswith(streamed):
-            self._events.append(event(self._record, *self._append(index, block.kind, final[len(streamed) :])))
+            self._grow(event, index, block.kind, final[len(streamed) :])
         return final
 
     def _close_text(
@@ -328,6 +337,7 @@ class MessageAssembler:
         contradicts = text != block.text.whole() if content is not None else False
         self._record.moment += 1
         block.change(self._record.moment, ended=True, final=text if contradicts else None)
+        del self._open[index]
         if signature is not None:
             block.change(self._record.moment, signature=clean_text(signature))
         return text

@@ -1,10 +1,11 @@
 """One reply on its way: a producer task, a bounded channel, and the stream that is read.
 
 The channel's items are batches: the events of one network chunk cross in one go, so that a token costs no task switch.
+Nor does a small chunk: it joins the batch before it, as long as the reader has not come to that.
 At most ``BATCHES`` of them wait; then the producer waits, and with it the socket.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from typing import Any, Self
 
@@ -19,8 +20,14 @@ from .assembler import ABORTED, MessageAssembler
 from .events import AssistantMessageEvent, StreamDone, StreamError
 
 BATCHES = 16
+_TOGETHER = 256
+"""So many events of small chunks cross in one batch."""
 
-Batch = Sequence[AssistantMessageEvent]
+
+class Batch(list[AssistantMessageEvent]):
+    """Events that cross in one go. Until the reader has ``taken`` it, more may be put in."""
+
+    taken = False
 
 
 class MessageWriter:
@@ -29,6 +36,28 @@ class MessageWriter:
     def __init__(self, assembler: MessageAssembler, channel: "trio.MemorySendChannel[Batch]") -> None:
         self.assembler = assembler
         self._channel = channel
+        self._last = Batch()  # the one that was sent last
+        self._last.taken = True
+
+    def flush_nowait(self) -> bool:
+        """Send what was made since the last flush, without a checkpoint.
+
+        False if the reader is behind, or has left: ``flush`` waits for the one, and is cancelled by the other.
+        """
+        events = self.assembler.take()
+        if not events:
+            return True
+        if not self._last.taken and len(self._last) < _TOGETHER:
+            self._last += events
+            return True
+        batch = Batch(events)
+        try:
+            self._channel.send_nowait(batch)
+        except (trio.WouldBlock, trio.BrokenResourceError):
+            self.assembler.give_back(events)
+            return False
+        self._last = batch
+        return True
 
     async def flush(self) -> None:
         """Send what was made since the last flush; waits while the reader is behind.
@@ -38,11 +67,13 @@ class MessageWriter:
         events = self.assembler.take()
         if not events:
             return
+        batch = Batch(events)
         try:
-            await self._channel.send(events)
+            await self._channel.send(batch)
         except BaseException:
             self.assembler.give_back(events)
             raise
+        self._last = batch
 
 
 Producer = Callable[[MessageWriter], Awaitable[None]]
@@ -53,7 +84,7 @@ class MessageStream:
     """The events of one reply, and in the end the message. ``stream`` and ``stream_simple`` open one.
 
     Read it with ``async for``; ``result()`` reads the rest by itself. An event that is already here is returned
-    without a checkpoint, at most one network chunk's worth. Leaving the block closes the connection.
+    without a checkpoint, at most one network chunk's worth, or 256 of small ones. Leaving the block closes the connection.
     """
 
     def __init__(self, assembler: MessageAssembler, channel: "trio.MemoryReceiveChannel[Batch]") -> None:
@@ -87,9 +118,11 @@ class MessageStream:
 
     async def _receive(self) -> "Batch | None":
         try:
-            return await self._channel.receive()
+            batch = await self._channel.receive()
         except trio.EndOfChannel:
             return None
+        batch.taken = True
+        return batch
 
     async def result(self) -> AssistantMessage:
         """The final message, also after an error or an abort: look at ``stop_reason``.

@@ -62,13 +62,26 @@ class _BlockEvent(_Snapshot):
     content_index: int
 
 
-@dataclass(frozen=True, slots=True, match_args=False)
+@dataclass(frozen=True, slots=True, match_args=False, init=False)
 class _DeltaEvent(_BlockEvent):
     __match_args__ = ("content_index", "delta")
 
     delta: str
 
     wire: ClassVar = (_INDEX, _DELTA, _PARTIAL)
+
+    def __init__(self, _record: "MessageRecord", _moment: int, content_index: int, delta: str) -> None:
+        _set_record(self, _record)
+        _set_moment(self, _moment)
+        _set_index(self, content_index)
+        _set_delta(self, delta)
+
+
+# Nearly all events are deltas. Setting their slots directly makes one in half the time of a frozen dataclass's own __init__.
+_set_record = vars(_Snapshot)["_record"].__set__
+_set_moment = vars(_Snapshot)["_moment"].__set__
+_set_index = vars(_BlockEvent)["content_index"].__set__
+_set_delta = vars(_DeltaEvent)["delta"].__set__
 
 
 @dataclass(frozen=True, slots=True, match_args=False)
@@ -88,7 +101,7 @@ class TextStart(_BlockEvent):
     wire: ClassVar = (_INDEX, _PARTIAL)
 
 
-@dataclass(frozen=True, slots=True, match_args=False)
+@dataclass(frozen=True, slots=True, match_args=False, init=False)
 class TextDelta(_DeltaEvent):
     """More text."""
 
@@ -110,7 +123,7 @@ class ThinkingStart(_BlockEvent):
     wire: ClassVar = (_INDEX, _PARTIAL)
 
 
-@dataclass(frozen=True, slots=True, match_args=False)
+@dataclass(frozen=True, slots=True, match_args=False, init=False)
 class ThinkingDelta(_DeltaEvent):
     """More thinking."""
 
@@ -132,7 +145,7 @@ class ToolCallStart(_BlockEvent):
     wire: ClassVar = (_INDEX, _PARTIAL)
 
 
-@dataclass(frozen=True, slots=True, match_args=False)
+@dataclass(frozen=True, slots=True, match_args=False, init=False)
 class ToolCallDelta(_DeltaEvent):
     """More of the JSON text of a call's arguments."""
 

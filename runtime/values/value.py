@@ -2,8 +2,9 @@
 
 import json
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self, TypeVar, dataclass_transform
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self, TypeVar, cast, dataclass_transform
 
 from pydantic import (
     BaseModel,
@@ -20,6 +21,7 @@ from pydantic_core import InitErrorDetails
 
 _T = TypeVar("_T")
 _CONSTRUCTING = object()
+_set = object.__setattr__  # values are frozen
 
 Count = Annotated[int, Field(strict=True, ge=0)]
 """A token count or a time stamp: a JSON integer, never a bool, a float or negative."""
@@ -74,6 +76,26 @@ class Value(BaseModel):
         return handler(data)
 
     @classmethod
+    def model_construct(cls, _fields_set: set[str] | None = None, **values: Any) -> Self:
+        """A value of parts that are valid already, by their names; what is left out has its default.
+
+        Every event of a stream may want one: pydantic's own looks for aliases and defaults in each field every time.
+        """
+        plan = _plan(cls)
+        if plan is None or not plan.required <= values.keys() <= plan.fields.keys():
+            return super().model_construct(_fields_set, **values)
+        fields = {**plan.fields, **values}  # in the order of the fields
+        for name, make in plan.factories:
+            if name not in values:
+                fields[name] = make()
+        value = cls.__new__(cls)
+        _set(value, "__dict__", fields)
+        _set(value, "__pydantic_fields_set__", set(values) if _fields_set is None else _fields_set)
+        _set(value, "__pydantic_extra__", None)
+        _set(value, "__pydantic_private__", None)
+        return value
+
+    @classmethod
     def model_validate_json(cls, json_data: str | bytes | bytearray, **options: Any) -> Self:
         """Read JSON; lone surrogate escapes, which JavaScript writes, are joined or dropped."""
         return read_json(super().model_validate_json, cls.model_validate, json_data, **options)
@@ -119,6 +141,32 @@ def _positional(cls: type[Value], args: tuple[Any, ...], data: dict[str, Any]) -
         if name in data or to_camel(name) in data:
             raise TypeError(f"{cls.__name__}() got two values for {name}")
     return given
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """How values of one class are made: all fields with their defaults, those that are made anew, and those that must be given."""
+
+    fields: Mapping[str, Any]
+    factories: tuple[tuple[str, Callable[[], Any]], ...]
+    required: frozenset[str]
+
+
+@cache
+def _plan(cls: type[Value]) -> _Plan | None:
+    """None where there is more to do, such as for private attributes."""
+    fields = cls.model_fields
+    if cls.__private_attributes__ or any(
+        field.default_factory_takes_validated_data for field in fields.values()
+    ):
+        return None
+    factories = {name: field.default_factory for name, field in fields.items() if field.default_factory}
+    required = frozenset(name for name, field in fields.items() if field.is_required())
+    return _Plan(
+        {name: field.default for name, field in fields.items()},
+        tuple(cast("dict[str, Callable[[], Any]]", factories).items()),
+        required,
+    )
 
 
 @cache

@@ -2,6 +2,8 @@
 
 import pytest
 import trio
+from hypothesis import given
+from hypothesis import strategies as st
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from runtime.errors import ProviderError
@@ -270,6 +272,101 @@ async def test_the_producer_waits_for_a_slow_reader():
         assert made <= BATCHES + 1
         assert len((await stream.result()).text) == 999
     assert made == 999
+
+
+# Without waiting
+
+
+async def test_small_flushes_cross_together():
+    """What is made before the reader has its turn is one batch, read without giving other tasks a turn."""
+
+    async def in_small_pieces(writer):
+        writer.assembler.start()
+        index = writer.assembler.text_start()
+        for _ in range(100):
+            writer.assembler.text_delta(index, "x")
+            assert writer.flush_nowait()
+        writer.assembler.text_end(index)
+        writer.assembler.done()
+        assert writer.flush_nowait()
+
+    async with open_message_stream(MODEL, in_small_pieces) as stream:
+        assert isinstance(await anext(stream), StreamStart)
+        with trio.testing.assert_no_checkpoints():
+            for _ in range(103):
+                await anext(stream)
+
+
+async def test_a_producer_that_does_not_wait_is_told_when_the_reader_is_behind():
+    """Only so much is ahead of the reader, however small the pieces are; what was refused is not lost."""
+    made = 0
+
+    async def eager(writer):
+        nonlocal made
+        writer.assembler.start()
+        index = writer.assembler.text_start()
+        while writer.flush_nowait():
+            made += 1
+            writer.assembler.text_delta(index, f"{made} ")
+        await writer.flush()
+        writer.assembler.text_end(index)
+        writer.assembler.done()
+
+    async with open_message_stream(MODEL, eager) as stream:
+        await wait_all_tasks_blocked()
+        assert BATCHES < made <= BATCHES * 257
+        assert (await stream.result()).text == "".join(f"{number} " for number in range(1, made + 1))
+
+
+async def test_a_producer_that_does_not_wait_is_told_that_the_reader_has_left():
+    """It hears of it like of a slow reader, and is cancelled where it waits; the block raises nothing."""
+    told, begun = [], trio.Event()
+
+    async def surprised(writer):
+        writer.assembler.start()
+        await writer.flush()
+        writer.assembler.text_start()
+        begun.set()
+        with trio.CancelScope(shield=True):
+            await wait_all_tasks_blocked()
+        told.append(writer.flush_nowait())
+        await writer.flush()
+        told.append("never")
+
+    async with open_message_stream(MODEL, surprised) as stream:
+        await anext(stream)
+        await begun.wait()
+    assert told == [False]
+    assert (await stream.result()).stop_reason is StopReason.Aborted
+
+
+@given(st.lists(st.sampled_from(["nowait", "wait", "give way", "nothing"]), max_size=60), st.booleans())
+def test_ways_to_flush_can_be_mixed(steps, reader_is_slow):
+    """However a producer flushes, its events are read once each, in order."""
+
+    async def mixed(writer):
+        writer.assembler.start()
+        index = writer.assembler.text_start()
+        for number, step in enumerate(steps):
+            writer.assembler.text_delta(index, f"{number} ")
+            if step == "wait" or (step == "nowait" and not writer.flush_nowait()):
+                await writer.flush()
+            elif step == "give way":
+                await trio.lowlevel.checkpoint()
+        writer.assembler.text_end(index)
+        writer.assembler.done()
+
+    async def main():
+        deltas = []
+        async with open_message_stream(MODEL, mixed) as stream:
+            async for event in stream:
+                if isinstance(event, TextDelta):
+                    deltas.append(event.delta)
+                if reader_is_slow:
+                    await trio.sleep(1)
+        assert deltas == [f"{number} " for number in range(len(steps))]
+
+    trio.run(main, clock=MockClock(autojump_threshold=0))
 
 
 async def test_repr_tells_the_state():
