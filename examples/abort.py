@@ -6,14 +6,15 @@ Each time the tool is cancelled where it waits and cleans up, its call gets a re
 import trio
 
 from providers.faux import faux_assistant_message, faux_tool_call, register_faux_provider
-from runtime import Agent, AssistantMessage, StopReason, ToolExecutionStart, open_agent
+from runtime import Agent, AssistantMessage, StopReason, ToolExecutionUpdate, ToolInvocation, open_agent
 from tools import tool
 
 
 @tool
-async def download(url: str) -> str:
+async def download(call: ToolInvocation, url: str) -> str:
     """Download something large."""
     try:
+        await call.update("the first bytes are here")
         await trio.sleep_forever()
     finally:
         print(f"  {url}: connection closed, part file removed")
@@ -47,7 +48,7 @@ async def main() -> None:
         print("leaving the block:")
         async with agent.stream("One last time.") as run:
             async for event in run:
-                if isinstance(event, ToolExecutionStart):
+                if isinstance(event, ToolExecutionUpdate):
                     break
     print("Nothing is left.")
 
