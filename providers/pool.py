@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
     import httpx
 
+    from .connections import ConnectionPool
+
 SHARD_SIZE = 32
 """Requests that one client carries at a time."""
 _SHARD_LIFE = 4096
@@ -77,13 +79,17 @@ class Pool:
         self._shards: list[_Shard] = []
         self._limiter = trio.CapacityLimiter(math.inf)
         self._tls: ssl.SSLContext | None = None
+        self._connections: ConnectionPool | None = None
         self._closed = False
 
     @asynccontextmanager
     async def lease(self) -> "AsyncIterator[httpx.AsyncClient]":
         """Lend a client for one request and its response; waits while the pool's limit is reached."""
         place = object()
-        await self._limiter.acquire_on_behalf_of(place)
+        try:
+            self._limiter.acquire_on_behalf_of_nowait(place)
+        except trio.WouldBlock:
+            await self._limiter.acquire_on_behalf_of(place)
         try:
             shard = self._take()
             try:
@@ -133,12 +139,15 @@ class Pool:
     def _open_client(self) -> "httpx.AsyncClient":
         import httpx
 
+        from .direct import DirectClient
+
         try:
             if self._tls is None:
                 self._tls = httpx.create_ssl_context()
-            return httpx.AsyncClient(
+            return DirectClient(
+                self._kept_connections(self._tls),
                 verify=self._tls,
-                timeout=None,  # noqa: S113 - the transport has time-outs of its own
+                timeout=None,  # the transport has time-outs of its own
                 cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
                 limits=httpx.Limits(
                     max_connections=None, max_keepalive_connections=None, keepalive_expiry=_KEEPALIVE
@@ -149,12 +158,22 @@ class Pool:
                 f"cannot open an HTTP client with the proxy and certificate variables of the environment: {error}"
             ) from error
 
+    def _kept_connections(self, tls: "ssl.SSLContext") -> "ConnectionPool":
+        from .connections import ConnectionPool
+
+        if self._connections is None:
+            tls.set_alpn_protocols(["http/1.1"])
+            self._connections = ConnectionPool(tls, _KEEPALIVE)
+        return self._connections
+
     async def keep(self) -> None:
         """Wait for the end of the run, then close everything; never raises."""
         try:
             await trio.sleep_forever()
         finally:
             self._closed = True
+            if self._connections is not None:
+                self._connections.close()
             with trio.move_on_after(_CLOSE_TIMEOUT, shield=True):
                 for shard in self._shards:
                     await _close(shard)
