@@ -301,7 +301,7 @@ def certificate(tmp_path_factory):
 
 
 async def test_tls(certificate, client):
-    """Certificates are checked, http/1.1 is agreed on, connections are used again, and closed when they are idle too long."""
+    """Certificates are checked, http/1.1 is agreed on, and connections are used again."""
     served, agreed = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH), []
     served.load_cert_chain(certificate / "cert", certificate / "key")
     served.set_alpn_protocols(["h2", "http/1.1"])
