@@ -164,9 +164,9 @@ class Connection:
         return f"<Connection to {host}:{port}{', idle' if self.is_idle() else ''}>"
 
 
-async def connect(origin: Origin, tls: ssl.SSLContext, timeout: float) -> Connection:
-    """Open a connection within ``timeout`` seconds, TLS included. Raises OSError, BrokenResourceError, TooSlowError."""
-    with trio.fail_after(timeout):
+async def connect(origin: Origin, tls: ssl.SSLContext, within: float) -> Connection:
+    """Open a connection within ``within`` seconds, TLS included. Raises OSError, BrokenResourceError, TooSlowError."""
+    with trio.fail_after(within):
         tcp = await trio.open_tcp_stream(origin.host, origin.port)
         if origin.scheme == "http":
             return Connection(origin, tcp, tcp)
@@ -201,9 +201,9 @@ class ConnectionPool:
             self._close(connection)
         return None
 
-    async def connect(self, origin: Origin, timeout: float) -> Connection:
+    async def connect(self, origin: Origin, within: float) -> Connection:
         """Open another one."""
-        connection = await connect(origin, self._tls, timeout)
+        connection = await connect(origin, self._tls, within)
         self._open.add(connection)
         return connection
 

@@ -94,7 +94,7 @@ class DirectTransport(httpx.AsyncBaseTransport):
                 method=request.method, target=request.url.raw_path, headers=request.headers.raw
             )
             response = await connection.ask(head, body)
-        except BaseException as error:  # noqa: BLE001 - it is raised again
+        except BaseException as error:  # noqa: BLE001, ASYNC103 - it is raised again, as itself or as httpx's
             self._pool.give_back(connection)
             _raise_as_httpx(error)
         status, version, reason = (
@@ -127,7 +127,7 @@ class _Body(httpx.AsyncByteStream):
             raise StopAsyncIteration
         try:
             data = await connection.read()
-        except BaseException as error:  # noqa: BLE001 - it is raised again
+        except BaseException as error:  # noqa: BLE001, ASYNC103 - it is raised again, as itself or as httpx's
             self._release()
             _raise_as_httpx(error)
         if connection.is_read:

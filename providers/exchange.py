@@ -21,7 +21,7 @@ from .transport import Patience, Request, Response, open_response
 _DRAIN_SECONDS = 0.01
 _CHUNK_COST = 512
 """What a chunk costs beside its bytes, in bytes."""
-_TURN = 16 * 1024
+_TURN = 64 * 1024
 """After so many bytes other tasks have a turn, whatever is here already."""
 _TICK = 0.001
 """Time-outs begin anew if so many seconds have passed: moving a deadline costs as much as decoding an event."""

@@ -16,16 +16,18 @@ def idle_connections() -> set[Ends]:
     if pools is None or not trio.lowlevel.in_trio_run():
         return set()
     pool = pools._POOL.get(None)  # noqa: SLF001 - current_pool() would make one
-    return set() if pool is None else {ends for shard in pool._shards for ends in _idle(shard.client)}  # noqa: SLF001
+    return set() if pool is None else set(_idle(pool))
 
 
-def _idle(client: Any) -> Iterator[Ends]:
-    """httpx and httpcore do not say it, except in private."""
-    for transport in (client._transport, *client._mounts.values()):  # noqa: SLF001
-        for connection in transport._pool.connections if transport is not None else ():  # noqa: SLF001
-            sock = _socket(connection) if connection.is_idle() else None
-            if sock is not None and sock.fileno() >= 0:
-                yield sock.getsockname(), sock.getpeername()
+def _idle(pool: Any) -> Iterator[Ends]:
+    """Our own connections outlive the clients that used them; those through proxies are httpx's, which says it only in private."""
+    clients = [shard.client for shard in pool._shards]  # noqa: SLF001
+    transports = [each for client in clients for each in (client._transport, *client._mounts.values())]  # noqa: SLF001
+    keepers = [pool._connections, *(transport and transport._pool for transport in transports)]  # noqa: SLF001
+    for connection in (connection for keeper in keepers if keeper for connection in keeper.connections):
+        sock = _socket(connection) if connection.is_idle() else None
+        if sock is not None and sock.fileno() >= 0:
+            yield sock.getsockname(), sock.getpeername()
 
 
 def _socket(connection: Any) -> Any:
