@@ -265,7 +265,9 @@ class Batch:
             self._start_next(waiting, nursery, channel)
             report = Report(slot, outcome)
             try:
-                channel.send_nowait(report)  # there is room: a checkpoint more would be a tenth of what an abort costs
+                channel.send_nowait(
+                    report
+                )  # there is room: a checkpoint more would be a tenth of what an abort costs
             except trio.WouldBlock:
                 await channel.send(report)
 
