@@ -268,10 +268,10 @@ async def test_a_time_out_ends_a_tool_that_resists(kind):
     """With its own text, whatever the tool returns then; and the run goes on."""
     resistance = kind()
     async with opened(
-        calls("resist"), says("well"), tools=[Probe("resist", resistance.work, timeout=0.2)]
+        calls("resist"), says("well"), tools=[Probe("resist", resistance.work, timeout=2)]
     ) as (agent, _, _):
         with trio.fail_after(20):
             reply = await agent.prompt("go")
         assert resistance.gone()
-        assert result_texts(agent) == ["Tool timed out after 0.2 s"]
+        assert result_texts(agent) == ["Tool timed out after 2 s"]
         assert reply.text == "well"
