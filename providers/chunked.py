@@ -20,9 +20,9 @@ class ChunkedReader:
     Raises RemoteProtocolError for what is no such body, once what came before the fault was returned.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, here: bytes = b"") -> None:
         self.finished = False
-        self.unread = b""  # until the end, the beginning of a line
+        self.unread = here  # until the end, the beginning of a line
         self._left = 0  # bytes of the present chunk
         self._line = self._size
         self._trailer = 0
@@ -30,15 +30,20 @@ class ChunkedReader:
 
     def feed(self, data: bytes) -> bytes:
         """Take the next bytes, empty when there are no more; return what of them belongs to the body."""
+        if data or self.finished or self._failure is not None:
+            self.unread += data
+            return self.take()
+        raise RemoteProtocolError(
+            "peer closed connection without sending complete message body (incomplete chunked read)"
+        )
+
+    def take(self) -> bytes:
+        """The same with what is here already."""
         if self._failure is not None:
             raise self._failure
-        if not data and not self.finished:
-            raise RemoteProtocolError(
-                "peer closed connection without sending complete message body (incomplete chunked read)"
-            )
         parts: list[bytes] = []
         try:
-            self._read(self.unread + data, parts)
+            self._read(self.unread, parts)
         except RemoteProtocolError as error:
             self._failure = error
             if not parts:

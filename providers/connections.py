@@ -42,6 +42,9 @@ class Body(Protocol):
     def finished(self) -> bool:
         """Whether it is at its end."""
 
+    def take(self) -> bytes:
+        """What is here already."""
+
     def feed(self, data: bytes) -> bytes:
         """Take what has come, empty when there is no more; return what of it belongs to the body."""
 
@@ -58,7 +61,6 @@ class _PlainBody:
         return self.take()
 
     def take(self) -> bytes:
-        """What is here already."""
         parts = []
         while type(event := self._http.next_event()) is h11.Data:
             parts.append(event.data)
@@ -72,16 +74,18 @@ class Connection:
     Raises h11's RemoteProtocolError for what is no HTTP, and trio's BrokenResourceError when the connection is lost.
     """
 
+    _http: h11.Connection
+    _body: Body
+    _is_begun: bool
+    is_answered: bool
+    """Whether anything has come since the request was sent."""
+
     def __init__(self, origin: Origin, tcp: trio.SocketStream, stream: trio.abc.Stream) -> None:
         self.origin = origin
         self.idle_until = math.inf
-        self.is_answered = False
-        """Whether anything has come since the last request was sent."""
         self._socket = tcp.socket
         self._stream = stream
-        self._http = h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_HEAD_BYTES)
-        self._body: Body = ChunkedReader()
-        self._here = b""  # of the body, when its head was read
+        self._start_over()
 
     async def ask(self, request: h11.Request, body: bytes) -> h11.Response:
         """Send a request and return the head of its response. Raises h11's LocalProtocolError for what cannot be sent."""
@@ -101,18 +105,16 @@ class Connection:
     def _expect(self, response: h11.Response) -> None:
         is_chunked = any(name == b"transfer-encoding" for name, _ in response.headers)
         if is_chunked and response.status_code not in (204, 304):
-            chunked, here = ChunkedReader(), self._http.trailing_data[0]
-            self._body, self._here = chunked, chunked.feed(here) if here else b""
+            self._body = ChunkedReader(self._http.trailing_data[0])
         else:
-            plain = _PlainBody(self._http)
-            self._body, self._here = plain, plain.take()
+            self._body = _PlainBody(self._http)
 
     async def read(self) -> bytes:
         """The next part of the body, as much as one packet brings; empty at the end.
 
         One part for a packet, and not for each chunk in it: a token is one, and each part costs several calls further up.
         """
-        part, self._here = self._here, b""
+        part, self._is_begun = b"" if self._is_begun else self._body.take(), True
         while not part and not self._body.finished:
             part = self._body.feed(await self._receive())
         return part
@@ -120,7 +122,7 @@ class Connection:
     @property
     def is_read(self) -> bool:
         """Whether the response was read to its end."""
-        return self._body.finished and not self._here
+        return self._body.finished
 
     async def _receive(self) -> bytes:
         data = bytes(await self._stream.receive_some(_READ_BYTES))
@@ -130,13 +132,17 @@ class Connection:
     def renew(self) -> bool:
         """Make it ready for another request; False if it cannot take one, such as after a body that was not read."""
         rest = self._body.unread if isinstance(self._body, ChunkedReader) else self._http.trailing_data[0]
-        if (
-            rest or not self.is_read or self._http.our_state is not h11.DONE
-        ):  # it is MUST_CLOSE where either side said so
+        is_agreed = self._http.our_state is h11.DONE  # where either side wants it closed, it is MUST_CLOSE
+        if rest or not self.is_read or not is_agreed:
             return False
-        self._http = h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_HEAD_BYTES)
-        self.is_answered = False
+        self._start_over()
         return True
+
+    def _start_over(self) -> None:
+        self._http = h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_HEAD_BYTES)
+        self._body = ChunkedReader()  # until the response is here, it is one that is not at its end
+        self._is_begun = False
+        self.is_answered = False
 
     def is_usable(self, now: float) -> bool:
         """Whether an idle one may still be used. Whatever can be read now is its end, or nothing that was asked for."""

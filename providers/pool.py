@@ -5,6 +5,9 @@ connection leaks its place (encode/httpcore#1093), and each request looks at eve
 ever waits inside httpx, and no client carries more than a shard's worth of requests. Waiting, where a limit is wished
 for, is done by a trio.CapacityLimiter.
 
+Both hold for requests that go through a proxy. All others share connections of our own (``connections``), whichever client
+sends them: clients come and go with the load, their connections stay for the next request.
+
 Who dies last: the keeper, a system task. trio cancels it after the main task and everything in it have ended; it then
 closes what is left, within two seconds.
 """
@@ -72,7 +75,8 @@ class _Shard:
 class Pool:
     """The HTTP clients of one ``trio.run``, and its one TLS context; ``current_pool()`` gives it.
 
-    Proxies and certificates come from the environment as httpx reads them. Cookies are not kept.
+    Proxies and certificates come from the environment as httpx reads them. Cookies are not kept. A call with an
+    ``http_client`` of its own uses httpx's transport, or any other that it was given.
     """
 
     def __init__(self) -> None:

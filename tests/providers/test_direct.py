@@ -233,6 +233,35 @@ async def test_cancelled_while_it_waits_for_an_answer_a_request_closes_its_socke
         assert list(pool.connections) == []
 
 
+async def test_a_request_that_is_cut_takes_its_used_connection_with_it(pool, client):
+    """Its answer is still to come there: the next request must not get it."""
+    slow = trio.Event()
+
+    async def late(wire: Wire) -> None:
+        slow.set()
+        await wire.wait_closed()
+        await wire.send(head(200, {"content-length": "4"}) + b"late")
+
+    async with serve(reply("a"), late, reply("b")) as server:
+        assert await fetch(client, server.url) == b"a"
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(ask, client, server.url)
+            await slow.wait()
+            nursery.cancel_scope.cancel()
+        assert list(pool.connections) == []
+        assert await fetch(client, server.url) == b"b"
+        assert len(server.wires) == 2
+
+
+async def test_a_fault_in_a_body_comes_after_its_head(client):
+    """However little of the body came with the head: the answer has begun, and nobody may think that it has not."""
+    async with serve(raw(head(200, {"transfer-encoding": "chunked"}) + b"nonsense\r\n", hang=True)) as server:
+        response = await ask(client, server.url)
+        assert response.status_code == 200
+        with pytest.raises(httpx.RemoteProtocolError, match="illegal chunk header"):
+            await response.aread()
+
+
 async def test_heads_are_bounded(client):
     """A server whose headers never end is cut off."""
     endless = b"HTTP/1.1 200 OK\r\n" + b"x: y\r\n" * (MAX_HEAD_BYTES // 5)
