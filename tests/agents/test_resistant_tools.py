@@ -267,9 +267,11 @@ async def test_updates_never_pile_up():
 async def test_a_time_out_ends_a_tool_that_resists(kind):
     """With its own text, whatever the tool returns then; and the run goes on."""
     resistance = kind()
-    async with opened(
-        calls("resist"), says("well"), tools=[Probe("resist", resistance.work, timeout=2)]
-    ) as (agent, _, _):
+    async with opened(calls("resist"), says("well"), tools=[Probe("resist", resistance.work, timeout=2)]) as (
+        agent,
+        _,
+        _,
+    ):
         with trio.fail_after(20):
             reply = await agent.prompt("go")
         assert resistance.gone()
