@@ -103,10 +103,11 @@ def _added_tools(tools: Iterable[Tool], messages: Iterable[Message]) -> list[Too
 
 
 def _last_usage(messages: Sequence[Message]) -> int | None:
-    found, newest = None, 0
-    for index, message in enumerate(messages):
-        if isinstance(message, AssistantMessage) and message.timestamp >= newest:
-            found = index if not message.failed and message.usage.context_tokens else found
-        if isinstance(message, UserMessage | AssistantMessage | ToolResultMessage):
-            newest = max(newest, message.timestamp)
-    return found
+    """Looked for from the end: it is asked for before every turn, and nearly always the last reply has it."""
+    for index in range(len(messages) - 1, -1, -1):
+        message = messages[index]
+        if isinstance(message, AssistantMessage) and not message.failed and message.usage.context_tokens:
+            before = (one for one in messages[:index] if not isinstance(one, CustomMessage))
+            if all(one.timestamp <= message.timestamp for one in before):
+                return index
+    return None
