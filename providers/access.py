@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from runtime.errors import InvalidOptionError
-from runtime.values.options import check_headers
+from runtime.values.options import check_headers, shown_name
 from runtime.values.secret import Secret
 
 if TYPE_CHECKING:
@@ -42,6 +42,10 @@ def _private(name: str, values: object) -> Mapping[str, str]:
     if not isinstance(values, Mapping):
         raise InvalidOptionError(f"{name} must be a mapping, not {type(values).__name__}")
     for key, value in values.items():
-        if not isinstance(key, str) or not isinstance(value, str):
-            raise InvalidOptionError(f"{name}[{key!r}] must be a string, not {type(value).__name__}")
+        if not isinstance(key, str):
+            raise InvalidOptionError(f"{name} must have strings as keys, not {type(key).__name__}")
+        if not isinstance(value, str):
+            raise InvalidOptionError(
+                f"{name}[{shown_name(key)}] must be a string, not {type(value).__name__}"
+            )
     return MappingProxyType({key: Secret(value) for key, value in values.items()})

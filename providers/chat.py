@@ -133,6 +133,7 @@ async def _converse(wire: ChatWire[_O], call: Call[_O], writer: MessageWriter) -
     body = await hooked_body(wire.payload(call), call.options, call.model)
     secrets = (call.api_key,) if call.api_key else ()
     request = Request(join_url(call.model.base_url, wire.path), wire.headers(call), body, secrets)
+    writer.assembler.redact = lambda text: request.redactor(text)  # noqa: PLW0108 - made where it is needed
     try:
         await exchange(request, wire.decoder(call, writer.assembler), writer, call.options, call.model)
     except ProviderError as error:

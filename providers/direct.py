@@ -1,6 +1,7 @@
 """An httpx client that sends over our own connections, in place of httpcore's, what goes through no proxy.
 
 It raises the exceptions that httpx raises. Of the time-outs of a request, only ``connect`` holds on these connections.
+The reason phrase is that of the status: what a server writes there would stand in httpx's log.
 """
 
 import logging
@@ -97,17 +98,12 @@ class DirectTransport(httpx.AsyncBaseTransport):
         except BaseException as error:  # noqa: BLE001, ASYNC103 - it is raised again, as itself or as httpx's
             self._pool.give_back(connection)
             _raise_as_httpx(error)
-        status, version, reason = (
-            response.status_code,
-            b"HTTP/" + response.http_version,
-            bytes(response.reason),
-        )
         return httpx.Response(
-            status,
+            response.status_code,
             headers=response.headers.raw_items(),
             stream=_Body(connection, self._pool),
             request=request,
-            extensions={"http_version": version, "reason_phrase": reason},
+            extensions={"http_version": b"HTTP/" + response.http_version},
         )
 
 

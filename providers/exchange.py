@@ -10,7 +10,7 @@ from typing import Protocol
 
 import trio
 
-from runtime.errors import AgentrioError, InvalidResponseError, TransportError
+from runtime.errors import AgentrioError, HookError, InvalidResponseError, TransportError
 from runtime.streams.channel import MessageWriter
 from runtime.values.model import Model
 from runtime.values.options import StreamOptions
@@ -51,7 +51,7 @@ async def exchange(
     passed, InvalidResponseError for bytes that are no answer. The events before a failure have been made by then.
     """
     watch = Watch(options)
-    with _placed(request), watch.scope:
+    with placed(request), watch.scope:
         async with open_response(request, options, model, watch) as response:
             writer.assembler.start()
             await watch.flush(writer)
@@ -69,14 +69,22 @@ async def exchange(
 
 
 @contextmanager
-def _placed(request: Request) -> Iterator[None]:
-    """Every failure says where it happened."""
+def placed(request: Request) -> Iterator[None]:
+    """Every failure says where it happened, and holds no credential."""
     try:
         yield
     except AgentrioError as error:
-        if request.endpoint not in str(error):
-            error.args = (f"{error} (POST {request.endpoint})",)
+        where = "" if request.endpoint in str(error) else f" (POST {request.endpoint})"
+        error.args = (request.redactor(f"{error}{where}"),)
+        _check_cause(error, request)
         raise
+
+
+def _check_cause(error: AgentrioError, request: Request) -> None:
+    """Leave out the causes of an error if they quote a credential, as h11 quotes what it cannot read; its own text says enough."""
+    cause = error.__cause__
+    if cause is not None and not isinstance(error, HookError) and request.redactor.is_quoted_in(cause):
+        error.__cause__ = error.__context__ = None
 
 
 class Watch(Patience):

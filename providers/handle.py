@@ -234,11 +234,11 @@ def _refuse_unknown(settings: Mapping[str, object]) -> None:
 
 
 def _check_url(base_url: object) -> None:
-    _check_text("base_url", base_url)
-    if not re.match(r"\s*https?://[^/?#\s]", str(base_url), re.IGNORECASE):
-        shown = without_secrets(str(base_url))
+    if not isinstance(base_url, str):
+        raise InvalidOptionError(f"base_url must be a string, not {type(base_url).__name__}")
+    if not re.match(r"\s*https?://[^/?#\s]", base_url, re.IGNORECASE):
         raise InvalidOptionError(
-            f"base_url must begin with http:// or https:// and name a host, not {shown!r}"
+            f"base_url must begin with http:// or https:// and name a host, not {without_secrets(base_url)!r}"
         )
 
 

@@ -87,7 +87,14 @@ def endpoints(
         )
         for provider, apis in _APIS.items()
     ]
-    return known + [Endpoint(urlsplit(url).hostname or "", url, _CHAT) for url in base_urls]
+    return known + [Endpoint(_host(url), url, _CHAT) for url in base_urls]
+
+
+def _host(url: str) -> str:
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:  # which quotes what may be a password; whoever sends to it says that it is no URL
+        return ""
 
 
 def key_variable(provider: str, env: Mapping[str, str]) -> str | None:

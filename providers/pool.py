@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from functools import cache
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import TYPE_CHECKING, Any, Self
+from urllib.request import getproxies
 
 import trio
 
@@ -40,6 +41,7 @@ _WARM = 2
 """Idle clients that are kept, with their open connections."""
 _KEEPALIVE = 30.0
 _CLOSE_TIMEOUT = 2.0
+_UNUSABLE = "cannot open an HTTP client with the proxy and certificate variables of the environment"
 _FRAMING = frozenset({"content-length", "transfer-encoding"})  # httpx's own business
 
 
@@ -157,10 +159,11 @@ class Pool:
                     max_connections=None, max_keepalive_connections=None, keepalive_expiry=_KEEPALIVE
                 ),
             )
-        except (ImportError, OSError, ValueError, httpx.InvalidURL) as error:
-            raise TransportError(
-                f"cannot open an HTTP client with the proxy and certificate variables of the environment: {error}"
-            ) from error
+        except (ImportError, OSError) as error:
+            raise TransportError(f"{_UNUSABLE}: {error}") from error
+        except (ValueError, httpx.InvalidURL):  # which quotes an address, with the password in it
+            names = ", ".join(f"{name}_proxy" for name in getproxies() if name != "no")
+        raise TransportError(f"{_UNUSABLE}: one of {names} is no address of a proxy")
 
     def _kept_connections(self, tls: "ssl.SSLContext") -> "ConnectionPool":
         from .connections import ConnectionPool
@@ -272,6 +275,8 @@ def _quiet_url() -> "Callable[[httpx.URL], httpx.URL]":
     class QuietURL(httpx.URL):
         def __str__(self) -> str:
             return without_secrets(super().__str__())
+
+        __repr__ = __str__
 
     return QuietURL
 

@@ -7,13 +7,13 @@ import random
 import re
 import time
 import zlib
+from base64 import b64encode
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from functools import cached_property
-from json import dumps
 from typing import TYPE_CHECKING, Any, Self
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import unquote, unquote_plus
 
 import trio
 
@@ -21,7 +21,8 @@ from runtime.errors import AgentrioError, ApiStatusError, InvalidOptionError, Pr
 from runtime.streams.channel import call_hook
 from runtime.values.model import Model
 from runtime.values.options import ResponseInfo, StreamOptions, check_headers
-from runtime.values.secret import MASK, Redactor, secret_header_values, without_secrets
+from runtime.values.redaction import Redactor
+from runtime.values.secret import secret_header_values, user_in, without_secrets
 from runtime.values.text import parse_json
 
 from .pool import Pieces, current_pool, post
@@ -35,6 +36,8 @@ _ERROR_BODY_SECONDS = 5.0
 _CLOSE_SECONDS = 2.0
 _DRAIN_CHUNKS = 20_000
 _INFLATED_BYTES = 1 << 20
+_UNSURE = 96
+"""The end of what was cut may be the beginning of a credential, too short to be known: so many characters are left out, too."""
 _CREDENTIAL_NAME = re.compile(r"key|token|secret|auth|sig|pass|code", re.IGNORECASE)
 
 
@@ -70,19 +73,15 @@ class Request:
     @cached_property
     def redactor(self) -> Redactor:
         """Takes the credentials of this request out of a text, however they are spelled there."""
-        return _AnySpelling(self._credentials)
+        return Redactor(self._credentials())
 
-    @cached_property
-    def _credentials(self) -> frozenset[str]:
-        return frozenset((*self.secrets, *secret_header_values(self.headers), *_secrets_in(self.url)))
+    def _credentials(self) -> Iterable[str]:
+        return (*self.secrets, *secret_header_values(self.headers), *_secrets_in(self.url))
 
     def quote(self, data: bytes, limit: int) -> str:
         """What a server sent, fit to be shown: as text, at most ``limit`` bytes, without credentials."""
-        text = data[:limit].decode(errors="replace")
-        if len(data) <= limit:
-            return self.redactor(text)
-        half = max(map(_longest, self._credentials), default=0)  # of a credential cannot be recognised
-        return self.redactor(text[: max(0, len(text) - half)]) + " [...]"
+        text = self.redactor(data[:limit].decode(errors="replace"))
+        return text if len(data) <= limit else f"{text[:-_UNSURE]} [...]"
 
     def describe(self, data: bytes, limit: int) -> str:
         """The same, with the sentence for people where JSON escapes have made it unreadable."""
@@ -102,37 +101,15 @@ class Request:
 
 
 def _secrets_in(url: str) -> Iterator[str]:
-    with suppress(ValueError):
-        parts = urlsplit(url)
-        yield unquote(parts.password or "")
-        yield from (value for name, value in parse_qsl(parts.query) if _CREDENTIAL_NAME.search(name))
-
-
-class _AnySpelling(Redactor):
-    """Knows credentials also where some characters are escaped: encoders differ in which (.NET's have +, PHP's have /)."""
-
-    def __init__(self, secrets: Iterable[str]) -> None:
-        super().__init__(secrets)
-        spelled = ("".join(map(_spellings, secret)) for secret in self._secrets)
-        self._spelled = re.compile("|".join(spelled) or r"(?!)")
-
-    def __call__(self, text: str) -> str:
-        return super().__call__(self._spelled.sub(MASK, text))
-
-
-def _spellings(character: str) -> str:
-    """The pattern of a character in plain text, in JSON, in JSON inside of JSON, and in a URL."""
-    plain, escaped = re.escape(character), dumps(character)[1:-1].removeprefix("\\")
-    units = character.encode("utf-16-be", "surrogatepass").hex()
-    codes = "".join(rf"\\{{1,3}}u{units[at : at + 4]}" for at in range(0, len(units), 4))
-    octets = "".join(f"%{octet:02x}" for octet in character.encode("utf-8", "surrogatepass"))
-    bare = "" if character.isalnum() else rf"|\\{{1,3}}{re.escape(escaped)}"
-    return f"(?:{plain}|(?i:{codes}|{octets}){bare})"
-
-
-def _longest(secret: str) -> int:
-    """How long a credential is in JSON inside of JSON, where an encoder escapes all that it may."""
-    return sum(1 if char.isascii() and char.isalnum() else len("\\\\u002f") for char in secret)
+    """The password, as it is and as HTTP sends it, or the name where there is none; and what the query calls a key or the like."""
+    if user := user_in(url):
+        name, colon, password = user.partition(":")
+        yield unquote(password if colon else name)
+        yield b64encode(f"{unquote(name)}:{unquote(password)}".encode()).decode()
+    for field in re.split(r"[?&#]", url)[1:]:
+        name, _, value = field.partition("=")
+        if _CREDENTIAL_NAME.search(name):
+            yield from (value, unquote_plus(value))
 
 
 class Response:
@@ -215,12 +192,20 @@ async def open_response(
     response = await _send(request, options, patience)
     try:
         if options.on_response is not None:
-            info = ResponseInfo(response.status, response.headers)
+            info = ResponseInfo(response.status, _redacted(response.headers, response.request.redactor))
             with patience.pause():
                 await call_hook("on_response", options.on_response, info, model)
         yield response
     finally:
         await response.aclose()
+
+
+def _redacted(headers: Mapping[str, str], redact: Redactor) -> Mapping[str, str]:
+    """Headers without credentials. Mostly there are none in them, which is seen at once."""
+    whole = "\n".join((*headers, *headers.values()))
+    if redact(whole) == whole:
+        return headers
+    return {redact(name): redact(value) for name, value in headers.items()}
 
 
 async def _send(request: Request, options: StreamOptions, patience: Patience) -> Response:
@@ -277,8 +262,8 @@ def _unpacker(encoding: str) -> Callable[[bytes], Iterator[bytes]]:
             return _as_it_is
         case "gzip" | "x-gzip" | "deflate":
             return _Inflater().feed
-        case name:
-            return lambda _: _refuse(name)
+        case _:
+            return lambda _: _refuse(encoding)
 
 
 def _as_it_is(raw: bytes) -> Iterator[bytes]:

@@ -1,6 +1,5 @@
 """Credentials that have run out, traded for fresh ones: once, however many tasks need them."""
 
-import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -8,7 +7,8 @@ import trio
 
 from runtime.errors import OAuthError
 from runtime.nurseries import explain
-from runtime.values.secret import Redactor, Secret
+from runtime.values.redaction import Redactor
+from runtime.values.secret import Secret
 
 from .credentials import OAuthCredentials
 from .registry import require_oauth_provider
@@ -69,7 +69,6 @@ async def renew(provider_id: str, credentials: OAuthCredentials) -> OAuthCredent
 
 def _presentable(error: Exception, redact: Redactor) -> Exception:
     """The error, or what may be shown of it: a provider that an application registered may quote what it was given."""
-    shown = "".join(traceback.format_exception(error, limit=0))
-    return (
-        error if redact(shown) == shown else OAuthError(f"{type(error).__name__}: {redact(explain(error))}")
-    )
+    if not redact.is_quoted_in(error):
+        return error
+    return OAuthError(f"{type(error).__name__}: {redact(explain(error))}")

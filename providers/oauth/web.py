@@ -17,6 +17,7 @@ import re
 from collections.abc import Iterable, Mapping
 from contextlib import AsyncExitStack, nullcontext
 from dataclasses import dataclass
+from functools import cached_property
 from html import unescape
 from typing import TYPE_CHECKING, Any, Self, cast
 from urllib.parse import quote
@@ -27,6 +28,7 @@ from providers.loose_json import rewritten_json
 from providers.pool import current_pool, post
 from providers.transport import Request, Response, _beginning, _translated
 from runtime.errors import AgentrioError, ApiStatusError, InvalidResponseError, TransportError
+from runtime.values.redaction import Redactor
 from runtime.values.secret import MASK
 from runtime.values.text import clean_text, parse_json
 
@@ -65,6 +67,11 @@ class WebRequest(Request):
     def get(cls, url: str, headers: Mapping[str, str] | None = None) -> Self:
         """A GET."""
         return cls(url, dict(headers or {}), b"", method="GET")
+
+    @cached_property
+    def redactor(self) -> Redactor:
+        """Takes what was sent out of a text, and what looks like a token."""
+        return Redactor(self._credentials(), _hide)
 
     @property
     def place(self) -> str:
@@ -118,10 +125,7 @@ class Answer:
 
     def _hidden(self, text: str, limit: int) -> str:
         """So much of a text, in one line, without what was sent, and without what looks like a token."""
-        plain = unescape(text)
-        if (redacted := self.request.redactor(plain)) != plain:  # it was there in HTML's spelling
-            text = redacted
-        text = " ".join(_hide(text).split())
+        text = " ".join(self.request.redactor(text).split())
         return text if len(text) <= limit else text[:limit] + " [...]"
 
     def __repr__(self) -> str:
@@ -163,7 +167,7 @@ async def _exchange(request: WebRequest, client: "httpx.AsyncClient") -> Answer:
     finally:
         if response is not None:
             await response.aclose()  # noqa: ASYNC102 - what waits in there is shielded
-    raise failure from None  # the cause may quote what the server sent
+    raise failure
 
 
 async def _send(request: WebRequest, client: "httpx.AsyncClient") -> Response:
@@ -192,9 +196,10 @@ async def _read(response: Response) -> bytes:
 
 
 def _told(error: AgentrioError, request: WebRequest) -> AgentrioError:
-    """The same error; behind the place it may quote the server, which is not to give tokens away there."""
+    """The same error; behind the place it may quote the server, which is not to give tokens away there. Its cause does, too."""
     before, place, why = str(error).partition(request.endpoint)
-    error.args = (before + place + _hide(why),)
+    error.args = (before + place + request.redactor(why),)
+    error.__cause__ = error.__context__ = None
     return error
 
 

@@ -6,7 +6,6 @@ image is called ``image``, several ``image[]``, the mask ``mask``, as in OpenAI'
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 from pydantic_core import from_json
@@ -61,9 +60,8 @@ OPENAI_IMAGES_WIRE = OpenAIImagesWire()
 class _Request(Request):
     """A request that knows that ``NO_KEY`` is no credential: it may be part of a host's name, or of a message."""
 
-    @cached_property
-    def _credentials(self) -> frozenset[str]:
-        return super()._credentials - {f"Bearer {NO_KEY}"}
+    def _credentials(self) -> list[str]:
+        return [each for each in super()._credentials() if each != f"Bearer {NO_KEY}"]
 
 
 def _with_some_key(call: ImagesCall) -> dict[str, str]:

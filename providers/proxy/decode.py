@@ -8,6 +8,7 @@ from providers.sse import SseEvent
 from runtime.errors import InvalidResponseError
 from runtime.streams.assembler import MessageAssembler
 from runtime.values.message import StopReason
+from runtime.values.redaction import redacted
 from runtime.values.text import compact_json
 from runtime.values.usage import Usage
 
@@ -91,7 +92,7 @@ class ProxyDecoder:
         for entry in _objects(fields, "providerItems"):
             assembler.add_provider_item(entry.get("item"), _count(entry, "index"))
         for entry in _list(fields, "diagnostics"):
-            assembler.add_diagnostic(_redacted(entry, self._redact))
+            assembler.add_diagnostic(redacted(entry, self._redact))
 
     # Blocks
 
@@ -185,17 +186,6 @@ def _list(fields: _Fields, name: str) -> list[Any]:
 
 def _objects(fields: _Fields, name: str) -> list[_Fields]:
     return [entry for entry in _list(fields, name) if isinstance(entry, dict)]
-
-
-def _redacted(value: Any, redact: Callable[[str], str]) -> Any:
-    match value:
-        case str():
-            return redact(value)
-        case list():
-            return [_redacted(item, redact) for item in value]
-        case dict():
-            return {key: _redacted(item, redact) for key, item in value.items()}
-    return value
 
 
 _Handler = Callable[[ProxyDecoder, str, _Fields], None]

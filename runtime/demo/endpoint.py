@@ -34,7 +34,10 @@ def endpoint_agent(arguments: Arguments) -> AgentOptions:
 
 
 def _provider_id(base_url: str) -> str:
-    host = urlsplit(base_url).hostname or "endpoint"
+    try:
+        host = urlsplit(base_url).hostname or "endpoint"
+    except ValueError:  # which quotes what may be a password; the call says that it is no URL
+        return "endpoint"
     return "openai" if host == "api.openai.com" else host
 
 

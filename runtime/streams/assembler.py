@@ -4,6 +4,7 @@ It holds the grammar of ``events``: an ill-formed sequence cannot be written, be
 raises ``GrammarError``, which is a bug of the decoder and never of the wire.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from runtime.errors import InvalidResponseError
@@ -11,6 +12,7 @@ from runtime.values.clock import now_ms
 from runtime.values.content import TextContent, ThinkingContent, ToolCall
 from runtime.values.message import AssistantMessage, StopReason
 from runtime.values.model import Model
+from runtime.values.redaction import redacted
 from runtime.values.text import clean_json, clean_text
 from runtime.values.usage import Usage
 
@@ -55,6 +57,8 @@ class MessageAssembler:
         self._open: dict[int, BlockRecord] = {}
         self._started = False
         self._final: AssistantMessage | None = None
+        self.redact: Callable[[str], str] = str
+        """Takes credentials out of what a server reports beside the reply; set by who knows them."""
 
     @property
     def started(self) -> bool:
@@ -139,7 +143,8 @@ class MessageAssembler:
         """Keep a note of something odd that did not stop the reply."""
         self._check_running()
         self._record.moment += 1
-        self._record.change(diagnostics=(*self._record.state.latest.diagnostics, clean_json(entry)))
+        note = redacted(clean_json(entry), self.redact)
+        self._record.change(diagnostics=(*self._record.state.latest.diagnostics, note))
 
     def done(self, reason: StopReason = StopReason.Stop) -> AssistantMessage:
         """The reply is complete; every block must have its end."""

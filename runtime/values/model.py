@@ -66,6 +66,10 @@ class Bindings:
     def __deepcopy__(self, memo: object) -> Self:
         return self
 
+    def __reduce__(self) -> "tuple[type[Bindings], tuple[()]]":
+        """A pickled model has none, and no credential that is behind them, like one that was written as JSON."""
+        return Bindings, ()
+
 
 class Model(Value):
     """A model behind a provider. Handles make them (``handle.model(id)``); one read from JSON cannot be called.

@@ -260,10 +260,15 @@ def _check_mapping(name: str, value: object, values: tuple[type, ...] = (object,
         raise InvalidOptionError(f"{name} must be a mapping, not {type(value).__name__}")
     for key, item in value.items():
         if not isinstance(key, str):
-            raise InvalidOptionError(f"{name} must have strings as keys, not {key!r}")
+            raise InvalidOptionError(f"{name} must have strings as keys, not {type(key).__name__}")
         if not isinstance(item, values):
             known = " or ".join("None" if kind is type(None) else kind.__name__ for kind in values)
-            raise InvalidOptionError(f"{name}[{key!r}] must be {known}, not {type(item).__name__}")
+            raise InvalidOptionError(f"{name}[{shown_name(key)}] must be {known}, not {type(item).__name__}")
+
+
+def shown_name(name: str) -> str:
+    """The name of a header or a variable, quoted, without a value that was written behind it by mistake."""
+    return repr(re.split("[:=]", name, maxsplit=1)[0])
 
 
 def _json(name: str, value: Any) -> Any:
@@ -283,7 +288,7 @@ def check_headers(headers: object, name: str = "headers") -> None:
     assert isinstance(headers, Mapping)  # noqa: S101 - just checked
     for header, value in headers.items():
         if not _HEADER_NAME.fullmatch(header):
-            raise InvalidOptionError(f"invalid header name: {header!r} in {name}")
+            raise InvalidOptionError(f"invalid header name: {shown_name(header)} in {name}")
         if value is not None and not _HEADER_VALUE.fullmatch(value):
             raise InvalidOptionError(
                 f"invalid header value for {header}: it holds characters that HTTP cannot carry ({MASK})"

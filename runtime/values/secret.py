@@ -1,21 +1,17 @@
-"""Credentials that do not print themselves, and the removal of those that somebody else printed."""
+"""Credentials that do not print themselves, and what of a URL and of headers is one."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Self
 
 MASK = "***"
 _PUBLIC_HEADERS = frozenset({
-    "accept", "accept-encoding", "anthropic-beta", "anthropic-version", "content-type", "user-agent",
+    "accept", "accept-encoding", "anthropic-beta", "anthropic-dangerous-direct-browser-access", "anthropic-version",
+    "content-type", "copilot-integration-id", "editor-plugin-version", "editor-version", "http-referer", "openai-intent",
+    "user-agent", "x-github-api-version", "x-initiator", "x-title",
 })  # fmt: skip
-# In prose, "bearer", "basic" and "token" are words too ("model token limit: 4096"), so there what follows must look it.
-_CREDENTIAL = re.compile(
-    r"""(?ix)
-    ( \b(?:bearer|basic)\s+ (?=[^\s"',;]*\d|[^\s"',;]{16})
-    | \btoken\s+ (?=[^\s"',;]{16})
-    | (?:api[-_]?key|authorization|access_token) (?:\\*["'])? \s*[:=]\s* (?:\\*["'])? (?:(?:bearer|basic|token)\s+)?
-    ) [^\s"',;&<>}\]\\]{6,}""",
-)
+_SHOWN = 4
+_HOST = re.compile(r"(?:\[[0-9a-fA-F:.]*\]?|[\w.-]*)(?::[0-9]*)?")
 
 
 class Secret(str):
@@ -33,31 +29,21 @@ class Secret(str):
         return cls(trimmed) if trimmed else None
 
 
-class Redactor:
-    """Takes known credentials, and what looks like one, out of a text that somebody else wrote."""
-
-    def __init__(self, secrets: Iterable[str | None]) -> None:
-        parts = {
-            part
-            for secret in secrets
-            if secret
-            for part in (secret, secret.removeprefix("Bearer "))
-            if len(part) >= 4
-        }
-        self._secrets = sorted(parts, key=len, reverse=True)
-
-    def __call__(self, text: str) -> str:
-        for secret in self._secrets:
-            text = text.replace(secret, MASK)
-        return _CREDENTIAL.sub(rf"\g<1>{MASK}", text)
-
-    def __repr__(self) -> str:
-        return f"<Redactor of {len(self._secrets)} secrets>"
+def user_in(url: str) -> str:
+    """What stands before the host of a URL, also where a password was not escaped: then up to the last ``@``."""
+    rest = url.partition("://")[2]
+    authority = re.split("[/?#]", rest, maxsplit=1)[0]
+    user, _, host = authority.rpartition("@")
+    return user if _HOST.fullmatch(host) else rest.rpartition("@")[0]
 
 
 def without_secrets(url: str) -> str:
-    """A URL fit to be shown: without user, query and fragment."""
-    return re.sub(r"//[^/]*@", "//", re.split(r"[?#]", url, maxsplit=1)[0])
+    """A URL fit to be shown: without user, query and fragment. Of what is none, and may be a key, just the beginning."""
+    scheme, mark, rest = url.partition("://")
+    if not mark:
+        return url if len(url) <= _SHOWN else f"{url[:_SHOWN]}..."
+    place = rest[len(user_in(url)) :].removeprefix("@")
+    return scheme + mark + re.split("[?#]", place, maxsplit=1)[0]
 
 
 def secret_header_values(headers: Mapping[str, str | None]) -> list[str]:

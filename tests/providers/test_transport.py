@@ -682,6 +682,6 @@ def test_a_key_is_known_in_any_spelling(spelled):
 
 def test_a_sentence_that_hides_a_key_stands_for_its_body():
     """Where only reading the JSON brings a key to light, the raw text is not shown."""
-    request = Request("http://h/v1", {}, b"", ("sk-\nsecret",))
-    data = rb'{"error":{"message":"bad sk-\u005cnsecret"}}'
-    assert request.describe(data, 1000) == "bad ***"
+    request = Request("http://h/v1", {}, b"")
+    data = rb'{"error":{"message":"bad api\u005fkey: sk-unknown-123"}}'
+    assert request.describe(data, 1000) == "bad api_key: ***"

@@ -5,7 +5,7 @@ import pytest
 from runtime.errors import ApiStatusError
 from runtime.streams.overflow import SEARCHED_LENGTH, get_overflow_patterns, is_context_overflow
 from runtime.values.message import AssistantMessage, StopReason
-from runtime.values.secret import Redactor
+from runtime.values.redaction import Redactor
 from runtime.values.usage import Usage
 
 OVERFLOWS = [

@@ -13,7 +13,8 @@ from runtime.values.embeddings import Embedding, EmbeddingBatch, EmbeddingUsage
 from runtime.values.images import AssistantImages, ImagesContext, ImagesStopReason
 from runtime.values.message import AssistantMessage, CustomMessage, ToolResultMessage, UserMessage
 from runtime.values.model import Model, ModelRef
-from runtime.values.secret import Redactor, Secret, secret_header_values
+from runtime.values.redaction import Redactor
+from runtime.values.secret import Secret, secret_header_values
 from runtime.values.text import clean_json, clean_text, compact_json, parse_json, pretty_json, utf16_units
 from runtime.values.tool import GrammarSampling, GrammarVariants, JsonSchemaSampling, Tool
 from runtime.values.usage import Usage
