@@ -19,7 +19,7 @@ _STEP = _PIECE // 2
 _NESTED = 4
 """Encodings inside of one another that are read."""
 _SCHEME = re.compile(r"(?i)(?:bearer|basic|token)\s+")
-_BACKSLASHED = re.compile(r"(?i)\\+(?:u(?P<unit>[0-9a-f]{4})|x(?P<byte>[0-9a-f]{2})|(?P<blank>[nrt]))?")
+_BACKSLASHED = re.compile(r"\\+(?:u(?P<unit>[0-9a-fA-F]{4})|x(?P<byte>[0-9a-fA-F]{2})|(?P<blank>[nrt]))?")
 # In prose, "bearer", "basic" and "token" are words too ("model token limit: 4096"), so there what follows must look it.
 _CREDENTIAL = re.compile(
     r"""(?ix)
