@@ -94,7 +94,8 @@ def test_a_variable_is_named_where_a_handle_would_find_a_key(env):
 def test_nothing_shows_a_key():
     """Neither the table nor its JSON, nor a repr; of a URL, neither user nor query."""
     env = dict.fromkeys(VARIABLES, KEY)
-    rows = endpoints(env, ["anthropic"], [f"http://me:{KEY}@localhost:1/v1?key={KEY}"])
+    odd = f"http://me:[{KEY}]@localhost:2/v1"  # which Python's urlsplit refuses, and quotes
+    rows = endpoints(env, ["anthropic"], [f"http://me:{KEY}@localhost:1/v1?key={KEY}", odd])
     shown = table(rows, "store.json") + json.dumps([row.as_json() for row in rows]) + repr(rows)
     assert KEY not in shown
     assert KEY[:4] not in shown

@@ -304,3 +304,9 @@ def test_urls_are_shown_without_what_is_private():
     assert without_secrets("https://u:p@h:1/x/y?key=k#f") == "https://h:1/x/y"
     assert without_secrets("https://u:p@ss@h/x") == "https://h/x"
     assert without_secrets("http://[::1?key=k") == "http://[::1"
+
+
+def test_the_url_of_a_request_shows_nothing_private():
+    """Neither as a text nor by its repr, which errors and debuggers show."""
+    shown = pool_module._quiet_url()("https://u:p@h/x?key=k")
+    assert (str(shown), repr(shown)) == ("https://h/x", "https://h/x")

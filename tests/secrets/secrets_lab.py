@@ -160,7 +160,9 @@ def _texts(value: object) -> Iterator[str]:
         case str():
             yield value
         case BaseException():
-            yield "".join(traceback.format_exception(value, limit=0))  # the lines of our source hold no secret
+            yield "".join(
+                traceback.format_exception(value, limit=0)
+            )  # the lines of our source hold no secret
             yield from map(repr, vars(value).values())
             for error in _chain(value):
                 yield f"{error!r} {error}"

@@ -261,7 +261,7 @@ def scripted(answers, number, odd):
 
 
 @pytest.mark.parametrize("name", [*(name for name in REFUSALS if not name.startswith("silence")), *GRANTS])
-@few(3)
+@few(2)
 @given(st.data())
 def test_a_login_or_refresh_at_copilot_that_fails(name, data):
     """Device code, GitHub's tokens and Copilot's stay out of the error, whichever request it is that fails."""

@@ -83,18 +83,25 @@ def test_an_agent_whose_calls_fail(api, data):
 @tool
 def look(at: str, depth: int = 0) -> str:
     """Look at something."""
+    if depth:
+        raise LookupError(f"nothing is at {at}")
     return "a tree"
 
 
-def repeating(api, wrong):
-    """A reply that repeats the request in its text and in the arguments of a call, which may be none that the tool takes."""
+DEPTHS = {
+    "is good": lambda said: {},
+    "fails": lambda said: {"depth": 1},
+    "is wrong": lambda said: {"depth": said, said: 1},
+}
+
+
+def repeating(api, depth):
+    """A reply that repeats the request in its text and in the arguments of a call."""
 
     def answer(echo: Echo) -> bytes:
         if echo.number:
             return REFUSALS["JSON"](echo)
-        call = ToolCall(
-            "call_1", "look", {"at": echo.line, **({"depth": echo.line, echo.line: 1} if wrong else {})}
-        )
+        call = ToolCall("call_1", "look", {"at": echo.line, **DEPTHS[depth](echo.line)})
         content = [TextContent(echo.line), call]
         reply = AssistantMessage(content, "a", "p", "m", stop_reason=StopReason.ToolUse)
         name = "chat_completions" if api == "completions" else api
@@ -103,17 +110,17 @@ def repeating(api, wrong):
     return answer
 
 
-@pytest.mark.parametrize("wrong", [False, True])
+@pytest.mark.parametrize("depth", DEPTHS)
 @pytest.mark.parametrize("api", CHAT)
-@few(8)
+@few(5)
 @given(st.data())
-def test_an_agent_whose_model_repeats_a_credential(api, wrong, data):
+def test_an_agent_whose_model_repeats_a_credential(api, depth, data):
     """A reply is what the server said, and so are arguments and what a tool makes of them; all else is without the credential."""
     credential = data.draw(credentials(api))
     seen = Seen()
 
     async def main():
-        async with echoing(credential.secret, repeating(api, wrong)) as server:
+        async with echoing(credential.secret, repeating(api, depth)) as server:
             _, model = model_at(api, server.url, credential.way)
             options = AgentOptions(
                 model=model, options=SimpleStreamOptions(**{**QUICK, **credential.way.options}), tools=[look]

@@ -13,7 +13,7 @@ from runtime.values.content import TextContent, ThinkingContent, ToolCall
 from runtime.values.message import AssistantMessage, StopReason
 from runtime.values.usage import Usage
 from tests.secrets.calls_lab import CHAT, call, credentials
-from tests.secrets.echo_lab import REFUSALS, STREAMS, Echo, echoing, stream
+from tests.secrets.echo_lab import REFUSALS, STREAMS, Echo, echoing, stream, with_header
 from tests.secrets.secrets_lab import Hidden, few
 
 ANSWERS = REFUSALS | STREAMS
@@ -36,6 +36,26 @@ def test_a_failure_that_repeats_a_credential(api, name, data):
     hidden.check(f"{credential.how}: the rest", *shown.rest)
     hidden.check(f"{credential.how}: the reply", *shown.reply)
     hidden.check(f"{credential.how}: httpx's log", *shown.requests)
+
+
+@pytest.mark.parametrize("api", CHAT)
+@few(10)
+@given(st.data())
+def test_a_hook_that_raises_what_it_was_told(api, data):
+    """A hook is not told the credential, whatever a server writes into its headers; so its error cannot give it away."""
+    credential = data.draw(credentials(api))
+    hook = data.draw(st.sampled_from(["on_response", "on_payload"]))
+
+    async def fail(told, model):
+        raise LookupError(f"{told} {model!r}", told)
+
+    async def main():
+        async with echoing(credential.secret, with_header("x-echo", 200)) as server:
+            return await call(api, server.url, credential.way, **{hook: fail})
+
+    shown = trio.run(main)
+    assert f"{hook} failed" in str(shown.rest) or "a space" in credential.how  # which cannot be sent
+    Hidden(credential.secret).check(credential.how, *shown.rest, *shown.reply, *shown.requests)
 
 
 REPLY = AssistantMessage(

@@ -14,12 +14,15 @@ from pydantic import ValidationError
 
 from providers import anthropic, github_copilot, openai, openrouter, proxy
 from providers.access import Access
+from providers.inspection import endpoints
 from providers.oauth import OAuthApiKey, OAuthCredentials
 from providers.oauth.pkce import Pkce
 from providers.oauth.web import WebRequest
 from providers.openai import OpenAICompletionsOptions
 from providers.transport import Request
 from runtime import AgentOptions, EmbeddingOptions, Model, SimpleStreamOptions, StreamOptions
+from runtime.demo.command_line import Arguments
+from runtime.demo.endpoint import endpoint_agent
 from tests.secrets.secrets_lab import SECRETS, USER, Hidden, few, secrets
 
 OPTIONS = (StreamOptions, SimpleStreamOptions, EmbeddingOptions, OpenAICompletionsOptions)
@@ -156,6 +159,7 @@ WRONG = {
     "another scheme": lambda secret: f"ftp://{USER}:{quote(secret, safe='')}@h/v1",
     "no host": lambda secret: f"https://?key={secret}",
     "a password that is not escaped": lambda secret: f"https://{USER}:{secret}@h/v1",
+    "a password in brackets": lambda secret: f"http://{USER}:[{secret}]@h/v1",
     "a name that is not escaped": lambda secret: f"https://{secret}@h/v1",
     "JSON": lambda secret: json.dumps({"access": secret, "refresh": 1}),
 }
@@ -180,6 +184,8 @@ PLACES = {
         "data",
     ),
     "JSON of a Model": (Model.model_validate_json, "json_data"),
+    "an address that is inspected": (lambda url: endpoints({}, (), [str(url)]), "url"),
+    "the demo's address": (lambda url: endpoint_agent(Arguments(base_url=str(url), model="m")), "url"),
     "refresh": (lambda refresh: OAuthCredentials(refresh, "a", 1), "refresh"),
     "access": (lambda access: OAuthCredentials("r", access, 1), "access"),
     "expires": (lambda expires: OAuthCredentials("r", "a", expires), "expires"),
