@@ -21,7 +21,7 @@ from runtime.errors import AgentrioError, ApiStatusError, InvalidOptionError, Pr
 from runtime.streams.channel import call_hook
 from runtime.values.model import Model
 from runtime.values.options import ResponseInfo, StreamOptions, check_headers
-from runtime.values.redaction import Redactor
+from runtime.values.redaction import Redactor, redacted
 from runtime.values.secret import secret_header_values, user_in, without_secrets
 from runtime.values.text import parse_json
 
@@ -101,10 +101,10 @@ class Request:
 
 
 def _secrets_in(url: str) -> Iterator[str]:
-    """The password, as it is and as HTTP sends it, or the name where there is none; and what the query calls a key or the like."""
+    """The password, as it is and as HTTP sends it, or the name where that is empty; and what the query calls a key or the like."""
     if user := user_in(url):
-        name, colon, password = user.partition(":")
-        yield unquote(password if colon else name)
+        name, _, password = user.partition(":")
+        yield unquote(password or name)
         yield b64encode(f"{unquote(name)}:{unquote(password)}".encode()).decode()
     for field in re.split(r"[?&#]", url)[1:]:
         name, _, value = field.partition("=")
@@ -192,20 +192,12 @@ async def open_response(
     response = await _send(request, options, patience)
     try:
         if options.on_response is not None:
-            info = ResponseInfo(response.status, _redacted(response.headers, response.request.redactor))
+            info = ResponseInfo(response.status, redacted(response.headers, request.redactor))
             with patience.pause():
                 await call_hook("on_response", options.on_response, info, model)
         yield response
     finally:
         await response.aclose()
-
-
-def _redacted(headers: Mapping[str, str], redact: Redactor) -> Mapping[str, str]:
-    """Headers without credentials. Mostly there are none in them, which is seen at once."""
-    whole = "\n".join((*headers, *headers.values()))
-    if redact(whole) == whole:
-        return headers
-    return {redact(name): redact(value) for name, value in headers.items()}
 
 
 async def _send(request: Request, options: StreamOptions, patience: Patience) -> Response:

@@ -294,6 +294,11 @@ async def test_the_environment_is_honoured(monkeypatch):
         monkeypatch.setenv("no_proxy", "")
         assert await fetch("http://model.invalid/v1") == b"from the proxy"
         assert server.requests[0].target == "http://model.invalid/v1"
+    monkeypatch.setenv("http_proxy", "x://me:s3cret@h")
+    with pytest.raises(TransportError, match="one of .*http_proxy.* is no address of a proxy") as caught:
+        Pool()._open_client()
+    assert "s3cret" not in str(caught.value)
+    assert caught.value.__context__ is None
     monkeypatch.setenv("SSL_CERT_FILE", "/nowhere.pem")
     with pytest.raises(TransportError, match="cannot open an HTTP client"):
         Pool()._open_client()

@@ -65,6 +65,9 @@ WAYS: dict[str, Callable[[str, str], Way]] = {
         at=lambda url: url.replace("//", f"//{USER}:{quote(secret, safe='')}@")
     ),
     "a user name": lambda secret, _: Way(at=lambda url: url.replace("//", f"//{quote(secret, safe='')}@")),
+    "a user name and a colon": lambda secret, _: Way(
+        at=lambda url: url.replace("//", f"//{quote(secret, safe='')}:@")
+    ),
     "a query": lambda secret, _: Way(at=lambda url: f"{url}?api-key={quote(secret, safe='')}&v=1"),
     "a query with plus signs": lambda secret, _: Way(
         at=lambda url: f"{url}?v=1&token={quote(secret, safe='+')}"
