@@ -111,7 +111,8 @@ class Agent(metaclass=OpenedOnly):
     def cancel_tool_call(self, tool_call_id: str) -> bool:
         """Cancel one tool call of the present run: the model reads that, and the run goes on.
 
-        False if there is no such call, or if its tool has returned already; then its own result stays.
+        False if there is no such call, or if its tool has returned already; then its own result stays, and a hook that
+        looks at it is waited for (``abort`` cuts that, too).
         """
         return self._run is not None and self._run.loop.cut_call(tool_call_id, CANCELLED)
 

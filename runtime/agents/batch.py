@@ -279,7 +279,11 @@ class Batch:
     async def _outcome(self, slot: Slot, channel: "trio.MemorySendChannel[Report]") -> Outcome:
         if self.config.after_tool_call is not None:  # it is told of the arguments as they are before the tool
             slot.asked = self._info(slot)
-        return await self._after(slot, await self._call_tool(slot, channel))
+        outcome = await self._call_tool(slot, channel)
+        if slot.was_cut:  # what the tool says does not count, and no hook is asked about it
+            return outcome
+        slot.delivered = True
+        return await self._after(slot, outcome)
 
     async def _call_tool(self, slot: Slot, channel: "trio.MemorySendChannel[Report]") -> Outcome:
         assert slot.tool is not None  # noqa: S101 - preflight found it
