@@ -262,9 +262,11 @@ class Agent(metaclass=OpenedOnly):
 
     # Underneath
 
-    def _running_tools(self) -> list[tuple[ToolCall, trio.lowlevel.Task]]:
-        slots = self._run.loop.running if self._run else ()
-        return [(slot.call, slot.task) for slot in slots if slot.task is not None]
+    def _running_tasks(self) -> tuple[trio.lowlevel.Task | None, dict[trio.lowlevel.Task, ToolCall]]:
+        """The task of the run, and those of its tools."""
+        if (run := self._run) is None:
+            return None, {}
+        return run.task, {slot.task: slot.call for slot in run.loop.running if slot.task is not None}
 
     def _refuse_below(self) -> None:
         if self._run is not None and self._run.is_mine:

@@ -13,6 +13,7 @@ from runtime import log
 from runtime.errors import AgentBusyError
 from runtime.nurseries import SingleVoiceNursery, holds_cancellation, when_set
 from runtime.values.message import AssistantMessage, Message
+from runtime.values.text import printable
 
 from .emitter import Emitter
 from .events import AgentEnd, AgentEvent
@@ -98,7 +99,7 @@ class Run:
         self._config = config
         self._failure_told = False
         self._abandoned = False
-        self._task: trio.lowlevel.Task | None = None
+        self.task: trio.lowlevel.Task | None = None
 
     @property
     def reply(self) -> AssistantMessage | None:
@@ -113,7 +114,7 @@ class Run:
         self, prompts: Iterable[Message | Envelope], poll_first: bool, finish: Callable[[], None]
     ) -> None:
         """Run to the end and settle; what went wrong is kept for ``outcome``, and raised by nothing else."""
-        self._task = trio.lowlevel.current_task()
+        self.task = trio.lowlevel.current_task()
         bound = log.bind_run(self._agent, self.number)
         log.debug("run started")
         try:
@@ -131,7 +132,7 @@ class Run:
                 raise
             self._cut.fail(bug)
         finally:
-            self._task = None
+            self.task = None
             log.debug("run ended", turns=self.loop.turn, **self._ending())
             finish()
             self.settled.set()
@@ -169,14 +170,14 @@ class Run:
         return {"outcome": str(self.reply.stop_reason)} if self.reply else {}
 
     def _resisting(self) -> str:
-        tools = [f"{slot.call.name} ({slot.call.id})" for slot in self.loop.running]
+        tools = [f"{printable(slot.call.name)} ({printable(slot.call.id)})" for slot in self.loop.running]
         return ", ".join(tools) or "a hook or a reader of events"
 
     @property
     def is_mine(self) -> bool:
         """Whether the present task is one of this run: it must not wait for it."""
         task: trio.lowlevel.Task | None = trio.lowlevel.current_task()
-        while task is not None and task is not self._task:
+        while task is not None and task is not self.task:
             task = task.parent_nursery.parent_task if task.parent_nursery else None
         return task is not None
 
