@@ -39,7 +39,8 @@ from .tool import AgentContext, AgentToolResult, ToolExecutionMode
 from .toolbox import Toolbox
 
 UPDATES = 16
-"""So many updates of a batch may be on their way, beside the ends of all calls: an end never waits for room."""
+"""The room for what is on its way to readers, beside one place for each call of a batch. Who finds none waits: updates, which
+may take all of it, and then ends, too."""
 
 T = TypeVar("T")
 Emit = Callable[[AgentEvent], Awaitable[None]]
@@ -264,10 +265,8 @@ class Batch:
             slot.returned = True
             self._start_next(waiting, nursery, channel)
             report = Report(slot, outcome)
-            try:
-                channel.send_nowait(
-                    report
-                )  # there is room: a checkpoint more would be a tenth of what an abort costs
+            try:  # mostly there is room: a checkpoint more would be a tenth of what an abort costs
+                channel.send_nowait(report)
             except trio.WouldBlock:
                 await channel.send(report)
 

@@ -137,7 +137,8 @@ async def test_settling_waits_for_a_thread_and_warns_about_it(caplog):
                 release.set()
                 await agent.wait_for_idle()
                 assert not agent.state.is_streaming
-    assert "threaded (c0)" in caplog.text
+    warning = next(record for record in caplog.records if "threaded (c0)" in record.msg)
+    assert (warning.agent, warning.run, warning.turn) == ("agent", 1, 1)
     assert result_texts(agent) == ["Operation aborted"]
 
 
