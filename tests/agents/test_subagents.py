@@ -150,6 +150,25 @@ async def test_lines_of_the_log_say_where_they_come_from(caplog):
     assert not hasattr(ended, "call")
 
 
+async def test_lines_of_the_log_name_all_that_called(caplog):
+    """Three floors: the lowest agent's lines say both calls, from the top down."""
+    caplog.set_level(logging.DEBUG, "agentrio")
+    dig = caller("dig", says("gold"), agent_name="digger")
+    research = caller("research", calls("dig"), says("found gold"), agent_name="researcher", tools=[dig])
+    async with opened(calls("research"), says("so"), tools=[research], name="boss") as (agent, _, _):
+        await agent.prompt("go")
+    callers = {
+        record.agent: getattr(record, "callers", ())
+        for record in caplog.records
+        if record.msg == "run started"
+    }
+    assert callers == {
+        "boss": (),
+        "researcher": ("boss run 1 turn 1 call c0",),
+        "digger": ("boss run 1 turn 1 call c0", "researcher run 1 turn 1 call c0"),
+    }
+
+
 async def test_the_applications_own_lines_can_say_it_too():
     """With the structlog processor, in tools and listeners; outside a run nothing is added."""
     import structlog
