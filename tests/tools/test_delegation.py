@@ -40,7 +40,8 @@ async def conversation(below, *, pace=None, act=None, **options):
             messages = boss.state.messages
         above.set_responses([])
         faux.set_responses([])
-    assert_event_grammar(recorder.events)
+    assert_event_grammar(recorder.events, runs=1)
+    assert_event_grammar([event.event for event in recorder.of(SubagentEvent)], runs=1)
     assert_transcript_valid(messages)
     return messages, recorder, reply
 
