@@ -6,11 +6,13 @@ in a scope of the interruption) or never cut (emitting). So every start gets its
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, TypeVar
 
 from runtime import log
 from runtime.nurseries import explain, is_cancellation, without_cancellation
 from runtime.streams.assembler import ABORTED
+from runtime.streams.channel import MessageStream
 from runtime.streams.events import StreamDone, StreamError, StreamStart
 from runtime.values.checks import check_messages, check_type
 from runtime.values.context import Context
@@ -31,7 +33,7 @@ from .events import (
     TurnStart,
 )
 from .hooks import TurnInfo, TurnUpdate, ask
-from .interruption import Interruption
+from .interruption import CutScope, Interruption
 from .mailbox import Envelope, Inbox, Mailbox, give_back
 from .outcome import TRUNCATED
 from .settings import AgentLoopConfig, SteeringPolicy
@@ -253,11 +255,19 @@ class AgentLoop:
             context, options = await self._model_input()
             async with self._config.stream_fn(self._config.model, context, options) as stream:
                 entry.spare()  # from here on an abort ends the stream, and the events that are here are still read
-                with self._cut.calls(stream.abort):
+                with self._cut.calls(partial(self._abort, stream, entry)):
                     async for event in stream:
                         await reading.take(event)
                     reading.end(await stream.result())
                 entry.resume()  # leaving the stream may take time, too
+
+    def _abort(self, stream: MessageStream, entry: CutScope) -> None:
+        """End a stream as ``Aborted``; one of the application's own that raises then is cut like a hook."""
+        try:
+            stream.abort()
+        except Exception as failure:  # noqa: BLE001 - prompt() raises it
+            self._cut.fail(failure)
+            entry.cancel()
 
     def _final(self, reading: "_Reading") -> AssistantMessage:
         if reading.final is None or (

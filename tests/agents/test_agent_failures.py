@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 import trio
-from agent_doubles import Probe, calls, opened, result_texts, roles, says
+from agent_doubles import Probe, after, calls, opened, result_texts, roles, says
 
 from providers.faux import register_faux_provider
 from runtime.agents.opening import open_agent
@@ -109,6 +109,64 @@ async def test_a_listener_that_raises_during_a_batch_aborts_its_tools(autojump_c
     assert result_texts(agent) == ["Operation aborted"] * 2
     assert agent.state.messages[-1].stop_reason is StopReason.Error
     assert agent.state.messages[-1].error_message == "a bug"
+
+
+class WordlessError(Exception):
+    """One whose text cannot be had."""
+
+    def __str__(self):
+        raise LookupError("no words")
+
+
+@pytest.mark.parametrize("where", ["transform_context", "should_stop_after_turn", "listener", "tool"])
+async def test_an_exception_that_cannot_be_told_is_told_by_its_type(where):
+    """The run has its whole lifecycle all the same."""
+
+    async def work(*_):
+        raise WordlessError
+
+    hooks = {where: work} if "_" in where else {}
+    async with opened(calls("a"), says("ok"), tools=[Probe("a", work)], **hooks) as (agent, recorder, faux):
+        if where == "listener":
+            agent.subscribe(work)
+        if where == "tool":
+            assert (await agent.prompt("hi")).text == "ok"
+            assert result_texts(agent) == ["WordlessError"]
+        else:
+            with pytest.raises(WordlessError):
+                await agent.prompt("hi")
+            assert agent.state.error_message == "WordlessError"
+        assert recorder.types[-1] == "agent_end"
+        faux.set_responses([])
+
+
+async def test_a_stream_of_ones_own_that_cannot_be_aborted_is_cut(autojump_clock):
+    """abort() does not raise what its abort() raises, and nothing hangs: prompt() raises it."""
+
+    class Stubborn:
+        def __aiter__(self):
+            return self
+
+        async def __anext__(self):
+            await trio.sleep(60)
+            raise StopAsyncIteration
+
+        def abort(self):
+            raise BugError("a bug")
+
+        async def result(self):
+            return says("too late")
+
+    @asynccontextmanager
+    async def stream_fn(model, context, options):
+        yield Stubborn()
+
+    async with opened(stream_fn=stream_fn) as (agent, _, _), trio.open_nursery() as nursery:
+        nursery.start_soon(after, 1, agent.abort)
+        with pytest.raises(BugError):
+            await agent.prompt("hi")
+        assert trio.current_time() == 1
+        assert agent.state.messages[-1].stop_reason is StopReason.Aborted
 
 
 async def test_keyboard_interrupt_in_a_tool_leaves_prompt():
