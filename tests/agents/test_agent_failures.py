@@ -11,6 +11,7 @@ from providers.faux import register_faux_provider
 from runtime.agents.opening import open_agent
 from runtime.agents.settings import AgentOptions
 from runtime.errors import InvalidOptionError, QueueFullError
+from runtime.streams.call import stream_simple
 from runtime.values.content import ToolCall
 from runtime.values.message import StopReason, user
 from runtime.values.model import Model
@@ -167,6 +168,68 @@ async def test_a_stream_of_ones_own_that_cannot_be_aborted_is_cut(autojump_clock
             await agent.prompt("hi")
         assert trio.current_time() == 1
         assert agent.state.messages[-1].stop_reason is StopReason.Aborted
+
+
+async def test_a_stream_of_ones_own_that_gives_no_events_fails_the_run():
+    """It is told what it gave, and the reply that had begun has its end."""
+
+    @asynccontextmanager
+    async def stream_fn(model, context, options):
+        async with stream_simple(model, context, options) as stream:
+            yield Junk(stream)
+
+    class Junk:
+        def __init__(self, stream):
+            self._stream = stream
+            self._junk = False
+
+        def __aiter__(self):
+            return self
+
+        async def __anext__(self):
+            self._junk, give = True, self._junk
+            return "a word" if give else await anext(self._stream)
+
+        def abort(self):
+            self._stream.abort()
+
+        async def result(self):
+            return await self._stream.result()
+
+    async with opened(says("hi"), stream_fn=stream_fn) as (agent, recorder, _):
+        with pytest.raises(InvalidOptionError, match="gave str, which is no event of a stream"):
+            await agent.prompt("hi")
+        assert agent.state.messages[-1].stop_reason is StopReason.Error
+        assert recorder.types[-1] == "agent_end"
+
+
+async def test_a_stream_of_ones_own_that_starts_again_is_one_reply():
+    """As one that tries a second model does: the reply starts once, and is what the last one says."""
+
+    class Chain:
+        def __init__(self, *streams):
+            self._streams = streams
+
+        async def __aiter__(self):
+            for stream in self._streams:
+                async for event in stream:
+                    yield event
+
+        def abort(self):
+            for stream in self._streams:
+                stream.abort()
+
+        async def result(self):
+            return await self._streams[-1].result()
+
+    @asynccontextmanager
+    async def stream_fn(*request):
+        async with stream_simple(*request) as first, stream_simple(*request) as second:
+            yield Chain(first, second)
+
+    async with opened(says("hm"), says("hi"), stream_fn=stream_fn) as (agent, recorder, _):
+        assert (await agent.prompt("hi")).text == "hi"
+        assert recorder.types.count("message_start") == 2  # the prompt's, and the reply's
 
 
 async def test_keyboard_interrupt_in_a_tool_leaves_prompt():
