@@ -112,6 +112,8 @@ class ToolError(AgentrioError):
     ``usage`` is the Usage of what a tool had consumed when it failed: its error result carries that.
     """
 
+    usage: object = None
+
     def __init__(self, *args: object, usage: object = None) -> None:
         self.usage = usage
         super().__init__(*args)

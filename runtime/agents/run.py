@@ -176,7 +176,8 @@ class Run:
 
     def _warn(self) -> None:
         tools = [f"{printable(slot.call.name)} ({printable(slot.call.id)})" for slot in self.loop.running]
-        still, grace = ", ".join(tools) or "a hook or a reader of events", self._config.abort_grace
+        still = ", ".join(tools) or "a hook or a reader of events"
+        grace = self._config.abort_grace
         log.warn(
             f"aborted {grace} s ago, but still running: {still}",
             resisting=still,

@@ -149,6 +149,33 @@ async def test_any_tool_may_say_what_it_consumed_before_it_failed():
     assert (await outcome("a lot")).usage is None
 
 
+async def test_an_error_of_ones_own_need_not_know_of_usage():
+    """Its words are what the model reads."""
+
+    class DarkError(ToolError):
+        def __init__(self, lumen):
+            self.lumen = lumen
+
+        def __str__(self):
+            return f"{self.lumen} lumen are too dark"
+
+    @tool
+    async def look() -> str:
+        """Look."""
+        raise DarkError(3)
+
+    with register_faux_provider() as faux:
+        faux.set_responses(
+            [faux_assistant_message([faux_tool_call("look", {})], stop_reason=StopReason.ToolUse)]
+        )
+        async with open_agent(faux.get_model(), tools=[look], max_turns=1) as agent:
+            await agent.prompt("go")
+            assert (agent.state.messages[2].text, agent.state.messages[2].usage) == (
+                "3 lumen are too dark",
+                None,
+            )
+
+
 async def test_messages_to_start_with_are_known_and_not_paid_for_again():
     """Each call's agent begins with those of its options; their usage is none of the call's."""
     seen = []
