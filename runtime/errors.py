@@ -107,7 +107,16 @@ class HookError(AgentrioError):
 
 
 class ToolError(AgentrioError):
-    """A tool, or a call of one, is not right."""
+    """A tool, or a call of one, is not right; tools may raise it themselves.
+
+    ``usage`` is the Usage of what a tool had consumed when it failed: its error result carries that.
+    """
+
+    usage: object = None
+
+    def __init__(self, *args: object, usage: object = None) -> None:
+        self.usage = usage
+        super().__init__(*args)
 
 
 class ToolNotFoundError(ToolError):
