@@ -1,9 +1,7 @@
 """Our own connections under httpx's client: reuse, its limits, and what becomes of a connection when something goes wrong."""
 
 import logging
-import shutil
 import ssl
-import subprocess
 
 import httpx
 import pytest
@@ -309,59 +307,3 @@ async def test_where_there_is_no_server(client):
         await fetch(client, f"http://127.0.0.1:{port}")
     with pytest.raises(httpx.UnsupportedProtocol):
         await fetch(client, "ftp://127.0.0.1")
-
-
-# TLS
-
-
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory):
-    """A certificate for 127.0.0.1, signed by itself."""
-    openssl = shutil.which("openssl")
-    if openssl is None:
-        pytest.skip("there is no openssl to make a certificate with")
-    place = tmp_path_factory.mktemp("tls")
-    subprocess.run(
-        [openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1",
-         "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(place / "key"), "-out", str(place / "cert")],
-        check=True, capture_output=True,
-    )  # fmt: skip
-    return place
-
-
-async def test_tls(certificate, client):
-    """Certificates are checked, http/1.1 is agreed on, and connections are used again."""
-    served, agreed = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH), []
-    served.load_cert_chain(certificate / "cert", certificate / "key")
-    served.set_alpn_protocols(["h2", "http/1.1"])
-
-    async def answer(stream: trio.SSLStream) -> None:
-        while await stream.receive_some():
-            agreed.append(stream.selected_alpn_protocol())
-            await stream.send_all(head(200, {"content-length": "2"}) + b"ok")
-
-    trusting = ssl.create_default_context(cafile=str(certificate / "cert"))
-    trusting.set_alpn_protocols(["http/1.1"])
-    listeners = await trio.open_ssl_over_tcp_listeners(0, served, host="127.0.0.1", https_compatible=True)
-    url = f"https://127.0.0.1:{listeners[0].transport_listener.socket.getsockname()[1]}"
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(trio.serve_listeners, _forgiving(answer), listeners)
-        trusted = ConnectionPool(trusting, 30)
-        assert [await fetch(client_of(trusted), url) for _ in range(3)] == [b"ok"] * 3
-        assert agreed == ["http/1.1"] * 3
-        assert len(list(trusted.connections)) == 1
-        trusted.close()
-        with pytest.raises(httpx.ConnectError) as caught:
-            await fetch(client, url)
-        assert "certificate verify failed" in str(caught.value.__cause__.__cause__)
-        nursery.cancel_scope.cancel()
-
-
-def _forgiving(answer):
-    async def handle(stream: trio.SSLStream) -> None:
-        try:
-            await answer(stream)
-        except trio.BrokenResourceError:
-            pass  # the client did not like the certificate
-
-    return handle
