@@ -20,7 +20,7 @@ import trio
 from runtime.errors import AgentrioError, ApiStatusError, InvalidOptionError, ProviderError, TransportError
 from runtime.streams.channel import call_hook
 from runtime.values.model import Model
-from runtime.values.options import ResponseInfo, StreamOptions, check_headers
+from runtime.values.options import RequestOptions, ResponseInfo, check_headers
 from runtime.values.secret import MASK, Redactor, secret_header_values, without_secrets
 from runtime.values.text import parse_json
 
@@ -202,7 +202,7 @@ class Patience:
 
 @asynccontextmanager
 async def open_response(
-    request: Request, options: StreamOptions, model: Model, patience: Patience | None = None
+    request: Request, options: RequestOptions, model: Model, patience: Patience | None = None
 ) -> AsyncIterator[Response]:
     """Send a request, again where that may help, and give the block the response that succeeded.
 
@@ -223,7 +223,7 @@ async def open_response(
         await response.aclose()
 
 
-async def _send(request: Request, options: StreamOptions, patience: Patience) -> Response:
+async def _send(request: Request, options: RequestOptions, patience: Patience) -> Response:
     attempt = 0
     while True:
         headers: Mapping[str, str] = {}
@@ -242,7 +242,7 @@ async def _send(request: Request, options: StreamOptions, patience: Patience) ->
         attempt += 1
 
 
-async def _refuse_or_close(response: Response, options: StreamOptions, attempt: int) -> None:
+async def _refuse_or_close(response: Response, options: RequestOptions, attempt: int) -> None:
     """Raise what a failed response says, unless another attempt is due."""
     try:
         if attempt >= options.max_retries or not should_retry(response.status, response.headers):
@@ -254,7 +254,7 @@ async def _refuse_or_close(response: Response, options: StreamOptions, attempt: 
         await response.aclose()
 
 
-async def _attempt(request: Request, options: StreamOptions, patience: Patience) -> Response:
+async def _attempt(request: Request, options: RequestOptions, patience: Patience) -> Response:
     async with AsyncExitStack() as stack:
         client = options.http_client
         if client is None:
