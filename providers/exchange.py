@@ -51,7 +51,7 @@ async def exchange(
     passed, InvalidResponseError for bytes that are no answer. The events before a failure have been made by then.
     """
     watch = Watch(options)
-    with _placed(request), watch.scope:
+    with placed(request), watch.scope:
         async with open_response(request, options, model, watch) as response:
             writer.assembler.start()
             await watch.flush(writer)
@@ -69,13 +69,13 @@ async def exchange(
 
 
 @contextmanager
-def _placed(request: Request) -> Iterator[None]:
-    """Every failure says where it happened."""
+def placed(request: Request) -> Iterator[None]:
+    """Every failure says where it happened, and holds no credential."""
     try:
         yield
     except AgentrioError as error:
-        if request.endpoint not in str(error):
-            error.args = (f"{error} (POST {request.endpoint})",)
+        where = "" if request.endpoint in str(error) else f" (POST {request.endpoint})"
+        error.args = (request.redactor(f"{error}{where}"),)
         raise
 
 

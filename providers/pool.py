@@ -236,11 +236,25 @@ async def post(
     client: "httpx.AsyncClient", url: str, headers: Mapping[str, str], body: bytes, connect_timeout: float
 ) -> "httpx.Response":
     """Send one POST and return its response, the body unread. Cancelled or failed, it leaves no socket open."""
+    return await send(client, "POST", url, headers, body, connect_timeout=connect_timeout)
+
+
+async def send(
+    client: "httpx.AsyncClient",
+    method: str,
+    url: str,
+    headers: Mapping[str, str],
+    body: bytes,
+    *,
+    connect_timeout: float,
+    **sending: Any,
+) -> "httpx.Response":
+    """The same for any method. ``sending`` is what else ``httpx.AsyncClient.send`` is told."""
     import httpx
 
     connection = _NewConnection()
     request = client.build_request(
-        "POST",
+        method,
         url,
         headers=_wire_headers(headers),
         content=body,
@@ -249,7 +263,7 @@ async def post(
     )
     request.url, request.stream = _quiet_url()(request.url), _body_stream()(body)
     try:
-        return await client.send(request, stream=True)
+        return await client.send(request, stream=True, **sending)
     except BaseException:
         await connection.aclose()
         raise

@@ -165,7 +165,7 @@ class Response:
         except StopAsyncIteration:
             raise
         except Exception as error:
-            raise _translated(error, self.request) from error
+            raise translated(error, self.request) from error
 
     async def aclose(self, patience: float = 0.0) -> None:
         """Close it. A connection whose rest arrives within ``patience`` seconds can be used again.
@@ -263,7 +263,7 @@ async def _attempt(request: Request, options: RequestOptions, patience: Patience
         try:
             http = await post(client, request.url, request.headers, request.body, options.connect_timeout)
         except Exception as error:
-            raise _translated(error, request, options.connect_timeout) from error
+            raise translated(error, request, options.connect_timeout) from error
         stack.push_async_callback(http.aclose)
         return Response(request, http, stack.pop_all())
 
@@ -315,12 +315,12 @@ def _window(start: bytes) -> int:
 
 
 async def _status_error(response: Response) -> ApiStatusError:
-    request, data = response.request, await _beginning(response)
+    request, data = response.request, await failure_body(response)
     body, remark = request.told(data, _ERROR_BODY_BYTES)
     return ApiStatusError(response.status, body, f"{remark} (POST {request.endpoint})")
 
 
-async def _beginning(response: Response) -> bytes:
+async def failure_body(response: Response) -> bytes:
     """The body of a failure as far as it comes in time and is not too long; a broken one counts as it is."""
     body = bytearray()
     with trio.move_on_after(_ERROR_BODY_SECONDS), suppress(TransportError):
@@ -355,7 +355,7 @@ def _sentence(value: Any) -> str | None:
     return None
 
 
-def _translated(error: Exception, request: Request, connect_timeout: float = 0) -> AgentrioError:
+def translated(error: Exception, request: Request, connect_timeout: float = 0) -> AgentrioError:
     """Say what an exception of httpx, ssl or the system means, where it happened, and why."""
     import httpx
 
