@@ -247,10 +247,16 @@ async def send(
     body: bytes,
     *,
     connect_timeout: float,
+    once: bool = False,
     **sending: Any,
 ) -> "httpx.Response":
-    """The same for any method. ``sending`` is what else ``httpx.AsyncClient.send`` is told."""
+    """The same for any method. ``once``: not even a connection that was closed while it was idle is a reason to send it again.
+
+    ``sending`` is what else ``httpx.AsyncClient.send`` is told.
+    """
     import httpx
+
+    from .direct import SENT_ONCE
 
     connection = _NewConnection()
     request = client.build_request(
@@ -259,7 +265,7 @@ async def send(
         headers=_wire_headers(headers),
         content=body,
         timeout=httpx.Timeout(None, connect=connect_timeout),
-        extensions={"trace": connection.follow},
+        extensions={"trace": connection.follow, SENT_ONCE: once},
     )
     request.url, request.stream = _quiet_url()(request.url), _body_stream()(body)
     try:

@@ -169,7 +169,7 @@ async def _exchange(request: WebRequest, client: "httpx.AsyncClient") -> Answer:
 async def _send(request: WebRequest, client: "httpx.AsyncClient") -> Response:
     what = request.method, request.url, request.headers, request.body
     try:
-        http = await send(client, *what, connect_timeout=math.inf, follow_redirects=False)
+        http = await send(client, *what, connect_timeout=math.inf, once=True, follow_redirects=False)
     except Exception as error:
         raise translated(error, request) from error
     resources = AsyncExitStack()
