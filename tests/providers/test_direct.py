@@ -1,7 +1,6 @@
 """Our own connections under httpx's client: reuse, its limits, and what becomes of a connection when something goes wrong."""
 
 import logging
-import ssl
 
 import httpx
 import pytest
@@ -9,36 +8,15 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from providers import connections
-from providers.connections import MAX_HEAD_BYTES, ConnectionPool
-from providers.direct import DirectClient
+from providers.connections import MAX_HEAD_BYTES
+from tests.providers.direct_lab import ask, connections_of, direct, fetch, pool_of
 from tests.providers.loopback import Wire, chunk, head, raw, reply, serve
 
-PLAIN = ssl.create_default_context()
-
 
 @pytest.fixture
-async def pool():
-    pool = ConnectionPool(PLAIN, 30)
-    yield pool
-    pool.close()
-
-
-@pytest.fixture
-def client(pool):
-    return client_of(pool)
-
-
-def client_of(pool: ConnectionPool) -> DirectClient:
-    return DirectClient(pool, verify=PLAIN, timeout=None)
-
-
-async def ask(client: DirectClient, url: str, body: bytes = b"{}", **fields: str) -> httpx.Response:
-    request = client.build_request("POST", url, content=body, headers=fields)
-    return await client.send(request, stream=True)
-
-
-async def fetch(client: DirectClient, url: str) -> bytes:
-    return await (await ask(client, url)).aread()
+async def client():
+    async with direct() as client:
+        yield client
 
 
 async def test_an_answer_is_what_httpx_gives(client):
@@ -184,21 +162,21 @@ async def test_idle_connections_expire(autojump_clock, client):
         await server.wait_closed(but=1)
 
 
-async def test_so_many_idle_connections_are_kept(monkeypatch, pool, client):
+async def test_so_many_idle_connections_are_kept(monkeypatch, client):
     """The one that was used longest ago goes; the one that was used last is used next."""
     monkeypatch.setattr(connections, "MAX_IDLE", 2)
     async with serve(reply("x"), repeat=True) as server:
         answers = [await ask(client, server.url) for _ in range(4)]
         for answer in answers:
             await answer.aread()
-        assert repr(pool) == "<ConnectionPool 2 open, 2 idle>"
+        assert repr(pool_of(client)) == "<ConnectionPool 2 open, 2 idle>"
         await server.wait_closed(but=2)
         last = server.wires[3]
         await last.close()
         await wait_all_tasks_blocked(0.01)
         await fetch(client, server.url)
         assert len(server.wires) == 4
-        pool.close()
+        pool_of(client).close()
         await server.wait_closed()
 
 
@@ -206,7 +184,7 @@ async def test_so_many_idle_connections_are_kept(monkeypatch, pool, client):
 
 
 @pytest.mark.parametrize("cut", ["close", "cancel"])
-async def test_a_response_that_is_left_closes_its_socket_at_once(cut, pool, client):
+async def test_a_response_that_is_left_closes_its_socket_at_once(cut, client):
     """Whoever closes the response, or is cancelled while reading it, leaves no connection behind, without a checkpoint."""
     async with serve(raw(head(200, {"transfer-encoding": "chunked"}) + chunk(b"a"), hang=True)) as server:
         response = await ask(client, server.url)
@@ -216,11 +194,11 @@ async def test_a_response_that_is_left_closes_its_socket_at_once(cut, pool, clie
                 await anext(aiter(response.stream))
         else:
             await response.aclose()
-        assert list(pool.connections) == []
+        assert connections_of(client) == []
         await server.wait_closed()
 
 
-async def test_cancelled_while_it_waits_for_an_answer_a_request_closes_its_socket(pool, client):
+async def test_cancelled_while_it_waits_for_an_answer_a_request_closes_its_socket(client):
     """The server sees the end as soon as the request is cancelled."""
     async with serve(raw(b"", hang=True)) as server, trio.open_nursery() as nursery:
         nursery.start_soon(ask, client, server.url)
@@ -228,10 +206,10 @@ async def test_cancelled_while_it_waits_for_an_answer_a_request_closes_its_socke
         nursery.cancel_scope.cancel()
         with trio.CancelScope(shield=True):
             await server.wait_closed()
-        assert list(pool.connections) == []
+        assert connections_of(client) == []
 
 
-async def test_a_request_that_is_cut_takes_its_used_connection_with_it(pool, client):
+async def test_a_request_that_is_cut_takes_its_used_connection_with_it(client):
     """Its answer is still to come there: the next request must not get it."""
     slow = trio.Event()
 
@@ -246,7 +224,7 @@ async def test_a_request_that_is_cut_takes_its_used_connection_with_it(pool, cli
             nursery.start_soon(ask, client, server.url)
             await slow.wait()
             nursery.cancel_scope.cancel()
-        assert list(pool.connections) == []
+        assert connections_of(client) == []
         assert await fetch(client, server.url) == b"b"
         assert len(server.wires) == 2
 
@@ -287,14 +265,14 @@ async def test_an_answer_before_the_request_was_read_is_the_answer(client):
         nursery.cancel_scope.cancel()
 
 
-async def test_a_connection_that_takes_too_long(pool, client):
+async def test_a_connection_that_takes_too_long(client):
     """TLS is part of connecting: a server that says nothing is given up after ``connect``."""
     (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
     url = f"https://127.0.0.1:{listener.socket.getsockname()[1]}"
     request = client.build_request("POST", url, timeout=httpx.Timeout(None, connect=0.05))
     with pytest.raises(httpx.ConnectTimeout):
         await client.send(request, stream=True)
-    assert list(pool.connections) == []
+    assert connections_of(client) == []
     await listener.aclose()
 
 
@@ -307,3 +285,23 @@ async def test_where_there_is_no_server(client):
         await fetch(client, f"http://127.0.0.1:{port}")
     with pytest.raises(httpx.UnsupportedProtocol):
         await fetch(client, "ftp://127.0.0.1")
+
+
+async def test_an_address_of_version_six(client):
+    """It stands in brackets in a URL, and nowhere else."""
+
+    async def answer(stream: trio.SocketStream) -> None:
+        asked.append(await stream.receive_some())
+        await stream.send_all(head(200, {"content-length": "2"}) + b"ok")
+
+    asked: list[bytes] = []
+    try:
+        (listener,) = await trio.open_tcp_listeners(0, host="::1")
+    except OSError:
+        pytest.skip("there is no IPv6 here")
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(trio.serve_listeners, answer, [listener])
+        port = listener.socket.getsockname()[1]
+        assert await fetch(client, f"http://[::1]:{port}/x") == b"ok"
+        nursery.cancel_scope.cancel()
+    assert f"host: [::1]:{port}\r\n".encode() in asked[0].lower()

@@ -10,13 +10,12 @@ import httpx
 import pytest
 import trio
 
-from providers.connections import ConnectionPool
-from providers.direct import DirectClient
 from providers.pool import Pool
 from providers.transport import Request, open_response
 from runtime.errors import TransportError
 from runtime.values.model import Model
 from runtime.values.options import StreamOptions
+from tests.providers.direct_lab import connections_of, direct, fetch, pool_of
 from tests.providers.loopback import head
 from tests.providers.test_pool import CancelBefore
 
@@ -42,9 +41,8 @@ def certificate(tmp_path_factory):
 async def trusted(certificate):
     context = ssl.create_default_context(cafile=str(certificate / "cert"))
     context.set_alpn_protocols(["http/1.1"])
-    pool = ConnectionPool(context, 30)
-    yield pool
-    pool.close()
+    async with direct(context) as client:
+        yield client
 
 
 class Corked(trio.abc.Stream):
@@ -115,33 +113,25 @@ async def serving(certificate, *answers: list[bytes]):
         nursery.cancel_scope.cancel()
 
 
-async def fetch(pool: ConnectionPool, url: str) -> bytes:
-    client = DirectClient(pool, verify=ssl.create_default_context(), timeout=None)
-    with trio.fail_after(5):
-        response = await client.send(client.build_request("POST", url, content=b"{}"), stream=True)
-        return await response.aread()
-
-
 async def test_a_certificate_that_is_trusted(certificate, trusted):
     """http/1.1 is agreed on, and connections are used again."""
     async with serving(certificate) as server:
         assert [await fetch(trusted, server.url) for _ in range(3)] == [b"ok"] * 3
         assert [stream.selected_alpn_protocol() for stream in server.streams] == ["http/1.1"]
-        assert len(list(trusted.connections)) == 1
+        assert len(connections_of(trusted)) == 1
 
 
 async def test_a_certificate_that_is_not(certificate, trusted):
     """Signed by nobody known, or for another name: no request is sent, and no socket is left."""
-    unknown = ConnectionPool(ssl.create_default_context(), 30)
-    async with serving(certificate) as server:
-        for pool, url, why in (
+    async with serving(certificate) as server, direct() as unknown:
+        for client, url, why in (
             (unknown, server.url, "self-signed certificate"),
             (trusted, server.url.replace("127.0.0.1", "localhost"), "Hostname mismatch"),
         ):
             with pytest.raises(httpx.ConnectError) as caught:
-                await fetch(pool, url)
+                await fetch(client, url)
             assert why in str(caught.value.__cause__.__cause__)
-            assert list(pool.connections) == []
+            assert connections_of(client) == []
 
 
 async def test_a_certificate_that_is_not_trusted_is_told_as_such(certificate):
@@ -160,7 +150,7 @@ async def test_certificates_of_the_environment_are_trusted(certificate, monkeypa
     async with serving(certificate) as server, Pool().lease() as client:
         assert (await client.post(server.url)).content == b"ok"
         await client.aclose()
-        client._transport._pool.close()
+        pool_of(client).close()
 
 
 async def test_a_second_answer_in_a_record_of_its_own_is_nobodys(certificate, trusted):
@@ -188,9 +178,9 @@ async def test_cancelled_at_any_checkpoint_a_request_leaves_no_socket(certificat
                         trio.lowlevel.remove_instrument(instrument)
                 if not scope.cancelled_caught:
                     break
-                assert all(connection.is_idle() for connection in trusted.connections)
+                assert all(connection.is_idle() for connection in connections_of(trusted))
             assert step > (1 if idle else 3)
-            trusted.close()
+            pool_of(trusted).close()
         with trio.fail_after(5):
             while server.open:
                 await trio.testing.wait_all_tasks_blocked(0.01)

@@ -1,40 +1,23 @@
 """Servers that break HTTP on purpose, against our own connections: an error, no wait without end, and nobody else's answer."""
 
-import ssl
-
 import httpx
 import pytest
 import trio
 
-from providers.connections import ConnectionPool
-from providers.direct import DirectClient
 from providers.transport import Request, open_response
 from runtime.errors import TransportError
 from runtime.values.model import Model
 from runtime.values.options import StreamOptions
+from tests.providers.direct_lab import connections_of, direct, fetch
 from tests.providers.loopback import Wire, chunk, head, raw, reply, serve
 
-PLAIN = ssl.create_default_context()
 INTERIM = b"HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n"
 
 
 @pytest.fixture
-async def pool():
-    pool = ConnectionPool(PLAIN, 30)
-    yield pool
-    pool.close()
-
-
-@pytest.fixture
-def client(pool):
-    return DirectClient(pool, verify=PLAIN, timeout=None)
-
-
-async def fetch(client: DirectClient, url: str, method: str = "POST", **fields: str) -> bytes:
-    request = client.build_request(method, url, headers=fields)
-    with trio.fail_after(5):
-        response = await client.send(request, stream=True)
-        return await response.aread()
+async def client():
+    async with direct() as client:
+        yield client
 
 
 @pytest.mark.parametrize(
@@ -54,14 +37,14 @@ async def fetch(client: DirectClient, url: str, method: str = "POST", **fields: 
         "x: a\x00b",
     ],
 )
-async def test_a_head_that_may_be_read_in_two_ways_is_refused(fields, pool, client):
+async def test_a_head_that_may_be_read_in_two_ways_is_refused(fields, client):
     """Where it is doubtful what belongs to an answer, it is none, and its connection is closed."""
     answer = f"HTTP/1.1 200 OK\r\n{fields}\r\n\r\nhello".encode()
     async with serve(raw(answer), reply("next")) as server:
         with pytest.raises(httpx.RemoteProtocolError) as caught:
             await fetch(client, server.url)
         assert str(caught.value)
-        assert list(pool.connections) == []
+        assert connections_of(client) == []
         assert await fetch(client, server.url) == b"next"
 
 
@@ -76,24 +59,24 @@ async def test_a_head_that_may_be_read_in_two_ways_is_refused(fields, pool, clie
         b"HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\n\r\n",
     ],
 )
-async def test_a_status_line_that_is_none_is_refused(answer, pool, client):
+async def test_a_status_line_that_is_none_is_refused(answer, client):
     """It is told as such, and the connection is closed."""
     async with serve(raw(answer, hang=True)) as server:
         with pytest.raises(httpx.RemoteProtocolError):
             await fetch(client, server.url)
-        assert list(pool.connections) == []
+        assert connections_of(client) == []
 
 
-async def test_a_switch_to_another_protocol_is_refused(pool, client):
+async def test_a_switch_to_another_protocol_is_refused(client):
     """Not even a caller who offers one gets one: nothing here could speak it."""
     switched = b"HTTP/1.1 101 Switching Protocols\r\nupgrade: other\r\nconnection: upgrade\r\n\r\nother words"
     async with serve(raw(switched, hang=True)) as server:
         with pytest.raises(httpx.RemoteProtocolError, match="another protocol"):
             await fetch(client, server.url, upgrade="other", connection="upgrade")
-        assert list(pool.connections) == []
+        assert connections_of(client) == []
 
 
-async def test_interim_answers_without_end_can_be_given_up(pool, client):
+async def test_interim_answers_without_end_can_be_given_up(client):
     """They keep nobody from running: a deadline holds, and the socket is closed."""
     ticks = 0
 
@@ -113,26 +96,26 @@ async def test_interim_answers_without_end_can_be_given_up(pool, client):
             await fetch(client, server.url)
         assert scope.cancelled_caught
         assert ticks > 5
-        assert list(pool.connections) == []
+        assert connections_of(client) == []
         await server.wait_closed()
         nursery.cancel_scope.cancel()
 
 
-async def test_a_body_shorter_than_its_length(pool, client):
+async def test_a_body_shorter_than_its_length(client):
     """What is missing is told; what came is not taken for all of it."""
     async with serve(raw(head(200, {"content-length": "9"}) + b"part", close=True)) as server:
         with pytest.raises(httpx.RemoteProtocolError, match="without sending complete message body"):
             await fetch(client, server.url)
-        assert list(pool.connections) == []
+        assert connections_of(client) == []
 
 
-async def test_a_chunk_that_is_announced_too_large_is_only_an_announcement(pool, client):
+async def test_a_chunk_that_is_announced_too_large_is_only_an_announcement(client):
     """Memory is taken by what comes, not by what is promised."""
     promise = head(200, {"transfer-encoding": "chunked"}) + b"f" * 15 + b"\r\n" + b"x" * 50_000
     async with serve(raw(promise, close=True)) as server:
         with pytest.raises(httpx.RemoteProtocolError, match="incomplete chunked read"):
             await fetch(client, server.url)
-        assert list(pool.connections) == []
+        assert connections_of(client) == []
 
 
 async def test_extensions_and_trailers_are_passed_over(client):
