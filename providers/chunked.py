@@ -85,13 +85,13 @@ class ChunkedReader:
     def _size(self, line: bytes) -> None:
         found = _SIZE.fullmatch(line)
         if found is None:
-            raise RemoteProtocolError(f"illegal chunk header: {line[:100]!r}")
+            raise RemoteProtocolError(f"illegal chunk header: {line!r}")
         self._left = int(found[1], 16)
         self._line = self._end if self._left else self._behind
 
     def _end(self, line: bytes) -> None:
         if line:
-            raise RemoteProtocolError(f"malformed chunk footer: {line[:100]!r} (expected b'\\r\\n')")
+            raise RemoteProtocolError(f"malformed chunk footer: {line!r} (expected b'\\r\\n')")
         self._line = self._size
 
     def _behind(self, line: bytes) -> None:

@@ -7,18 +7,17 @@
     raise document.invalid("expected 2 embeddings, received 1")      # the same for JSON of a wrong shape
 """
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import trio
 
-from runtime.errors import AgentrioError, InvalidResponseError, TransportError
+from runtime.errors import InvalidResponseError, TransportError
 from runtime.values.model import Model
-from runtime.values.options import StreamOptions
+from runtime.values.options import RequestOptions
 
-from .exchange import Watch
+from .exchange import Watch, placed
 from .loose_json import read_event_json
 from .transport import Request, Response, open_response
 
@@ -59,7 +58,7 @@ class Document:
         return f"<Document of {len(self.data)} bytes from {self.request.endpoint}>"
 
 
-async def fetch_document(request: Request, options: StreamOptions, model: Model) -> Document:
+async def fetch_document(request: Request, options: RequestOptions, model: Model) -> Document:
     """Send a request, again where that may help, and read the answer to its end.
 
     Raises what ``open_response`` raises, and TransportError when a time-out passes or the body is longer than
@@ -68,7 +67,7 @@ async def fetch_document(request: Request, options: StreamOptions, model: Model)
     Cancelled, it leaves no socket open. ``options.abort`` is the caller's to watch.
     """
     document, watch = None, _Watch(options)
-    with _told(request), watch.scope:
+    with placed(request), watch.scope:
         async with open_response(request, options, model, watch) as response:
             body = await _read(response, watch, options.max_event_bytes)
             document = Document(request, response.headers, body)
@@ -96,14 +95,3 @@ class _Watch(Watch):
         """A piece of it has come: the next one has its full time."""
         self._begun = True
         self._go_on(trio.current_time() + self._options.event_timeout)
-
-
-@contextmanager
-def _told(request: Request) -> Iterator[None]:
-    """Every failure says where it happened, and holds no credential."""
-    try:
-        yield
-    except AgentrioError as error:
-        where = "" if request.endpoint in str(error) else f" (POST {request.endpoint})"
-        error.args = (request.redactor(f"{error}{where}"),)
-        raise

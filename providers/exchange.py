@@ -13,7 +13,7 @@ import trio
 from runtime.errors import AgentrioError, InvalidResponseError, TransportError
 from runtime.streams.channel import MessageWriter
 from runtime.values.model import Model
-from runtime.values.options import StreamOptions
+from runtime.values.options import RequestOptions
 
 from .sse import SseEvent, SseReader
 from .transport import Patience, Request, Response, open_response
@@ -43,7 +43,7 @@ class Decoder(Protocol):
 
 
 async def exchange(
-    request: Request, decoder: Decoder, writer: MessageWriter, options: StreamOptions, model: Model
+    request: Request, decoder: Decoder, writer: MessageWriter, options: RequestOptions, model: Model
 ) -> None:
     """Send a request and write the reply that its decoder reads from the answer, up to ``done``.
 
@@ -51,7 +51,7 @@ async def exchange(
     passed, InvalidResponseError for bytes that are no answer. The events before a failure have been made by then.
     """
     watch = Watch(options)
-    with _placed(request), watch.scope:
+    with placed(request), watch.scope:
         async with open_response(request, options, model, watch) as response:
             writer.assembler.start()
             await watch.flush(writer)
@@ -69,13 +69,13 @@ async def exchange(
 
 
 @contextmanager
-def _placed(request: Request) -> Iterator[None]:
-    """Every failure says where it happened."""
+def placed(request: Request) -> Iterator[None]:
+    """Every failure says where it happened, and holds no credential."""
     try:
         yield
     except AgentrioError as error:
-        if request.endpoint not in str(error):
-            error.args = (f"{error} (POST {request.endpoint})",)
+        where = "" if request.endpoint in str(error) else f" (POST {request.endpoint})"
+        error.args = (request.redactor(f"{error}{where}"),)
         raise
 
 
@@ -85,7 +85,7 @@ class Watch(Patience):
     While a slow reader or a limit of our own holds things up, only the whole call's ``timeout`` runs on.
     """
 
-    def __init__(self, options: StreamOptions) -> None:
+    def __init__(self, options: RequestOptions) -> None:
         now = trio.current_time()
         self._options = options
         self._end = now + (math.inf if options.timeout is None else options.timeout)

@@ -236,20 +236,40 @@ async def post(
     client: "httpx.AsyncClient", url: str, headers: Mapping[str, str], body: bytes, connect_timeout: float
 ) -> "httpx.Response":
     """Send one POST and return its response, the body unread. Cancelled or failed, it leaves no socket open."""
+    return await send(client, "POST", url, headers, body, connect_timeout=connect_timeout)
+
+
+async def send(
+    client: "httpx.AsyncClient",
+    method: str,
+    url: str,
+    headers: Mapping[str, str],
+    body: bytes,
+    *,
+    connect_timeout: float,
+    once: bool = False,
+    **sending: Any,
+) -> "httpx.Response":
+    """The same for any method. ``once``: not even a connection that was closed while it was idle is a reason to send it again.
+
+    ``sending`` is what else ``httpx.AsyncClient.send`` is told.
+    """
     import httpx
+
+    from .direct import SENT_ONCE
 
     connection = _NewConnection()
     request = client.build_request(
-        "POST",
+        method,
         url,
         headers=_wire_headers(headers),
         content=body,
         timeout=httpx.Timeout(None, connect=connect_timeout),
-        extensions={"trace": connection.follow},
+        extensions={"trace": connection.follow, SENT_ONCE: once},
     )
     request.url, request.stream = _quiet_url()(request.url), _body_stream()(body)
     try:
-        return await client.send(request, stream=True)
+        return await client.send(request, stream=True, **sending)
     except BaseException:
         await connection.aclose()
         raise

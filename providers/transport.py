@@ -20,7 +20,7 @@ import trio
 from runtime.errors import AgentrioError, ApiStatusError, InvalidOptionError, ProviderError, TransportError
 from runtime.streams.channel import call_hook
 from runtime.values.model import Model
-from runtime.values.options import ResponseInfo, StreamOptions, check_headers
+from runtime.values.options import RequestOptions, ResponseInfo, check_headers
 from runtime.values.secret import MASK, Redactor, secret_header_values, without_secrets
 from runtime.values.text import parse_json
 
@@ -165,7 +165,7 @@ class Response:
         except StopAsyncIteration:
             raise
         except Exception as error:
-            raise _translated(error, self.request) from error
+            raise translated(error, self.request) from error
 
     async def aclose(self, patience: float = 0.0) -> None:
         """Close it. A connection whose rest arrives within ``patience`` seconds can be used again.
@@ -202,7 +202,7 @@ class Patience:
 
 @asynccontextmanager
 async def open_response(
-    request: Request, options: StreamOptions, model: Model, patience: Patience | None = None
+    request: Request, options: RequestOptions, model: Model, patience: Patience | None = None
 ) -> AsyncIterator[Response]:
     """Send a request, again where that may help, and give the block the response that succeeded.
 
@@ -223,7 +223,7 @@ async def open_response(
         await response.aclose()
 
 
-async def _send(request: Request, options: StreamOptions, patience: Patience) -> Response:
+async def _send(request: Request, options: RequestOptions, patience: Patience) -> Response:
     attempt = 0
     while True:
         headers: Mapping[str, str] = {}
@@ -242,7 +242,7 @@ async def _send(request: Request, options: StreamOptions, patience: Patience) ->
         attempt += 1
 
 
-async def _refuse_or_close(response: Response, options: StreamOptions, attempt: int) -> None:
+async def _refuse_or_close(response: Response, options: RequestOptions, attempt: int) -> None:
     """Raise what a failed response says, unless another attempt is due."""
     try:
         if attempt >= options.max_retries or not should_retry(response.status, response.headers):
@@ -254,7 +254,7 @@ async def _refuse_or_close(response: Response, options: StreamOptions, attempt: 
         await response.aclose()
 
 
-async def _attempt(request: Request, options: StreamOptions, patience: Patience) -> Response:
+async def _attempt(request: Request, options: RequestOptions, patience: Patience) -> Response:
     async with AsyncExitStack() as stack:
         client = options.http_client
         if client is None:
@@ -263,7 +263,7 @@ async def _attempt(request: Request, options: StreamOptions, patience: Patience)
         try:
             http = await post(client, request.url, request.headers, request.body, options.connect_timeout)
         except Exception as error:
-            raise _translated(error, request, options.connect_timeout) from error
+            raise translated(error, request, options.connect_timeout) from error
         stack.push_async_callback(http.aclose)
         return Response(request, http, stack.pop_all())
 
@@ -315,12 +315,12 @@ def _window(start: bytes) -> int:
 
 
 async def _status_error(response: Response) -> ApiStatusError:
-    request, data = response.request, await _beginning(response)
+    request, data = response.request, await failure_body(response)
     body, remark = request.told(data, _ERROR_BODY_BYTES)
     return ApiStatusError(response.status, body, f"{remark} (POST {request.endpoint})")
 
 
-async def _beginning(response: Response) -> bytes:
+async def failure_body(response: Response) -> bytes:
     """The body of a failure as far as it comes in time and is not too long; a broken one counts as it is."""
     body = bytearray()
     with trio.move_on_after(_ERROR_BODY_SECONDS), suppress(TransportError):
@@ -355,7 +355,7 @@ def _sentence(value: Any) -> str | None:
     return None
 
 
-def _translated(error: Exception, request: Request, connect_timeout: float = 0) -> AgentrioError:
+def translated(error: Exception, request: Request, connect_timeout: float = 0) -> AgentrioError:
     """Say what an exception of httpx, ssl or the system means, where it happened, and why."""
     import httpx
 

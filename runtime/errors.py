@@ -25,8 +25,9 @@
     +-- OAuthError                a login failed
     +-- StreamClosedError         us: a stream ended without a final message
 
-Failures of a request that has begun are not raised: they arrive as an assistant message whose
-``stop_reason`` is ``Error`` and whose ``error_message`` is the text of one of these.
+Failures of a chat or image request that has begun are not raised: they arrive as a message, or as a result of
+``generate_images``, whose ``stop_reason`` is ``Error`` and whose ``error_message`` is the text of one of these. Those of
+embeddings and logins, which have no such result, are raised.
 
 No text below holds a credential: whoever builds one redacts it first.
 """
