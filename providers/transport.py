@@ -152,6 +152,7 @@ class Response:
             self._raw, self._unpack = Pieces([http.content]), _unpacker("")
         self._pieces: Iterator[bytes] = iter(())
         self._resources = resources
+        self._is_closed = False
 
     def __aiter__(self) -> Self:
         return self
@@ -168,11 +169,14 @@ class Response:
             raise translated(error, self.request) from error
 
     async def aclose(self, patience: float = 0.0) -> None:
-        """Close it. A connection whose rest arrives within ``patience`` seconds can be used again.
+        """Close it, once. A connection whose rest arrives within ``patience`` seconds can be used again.
 
         httpx's body is a chain of async generators, and only one that ends by itself ends them all: so it is read on
         to its end, or until its next read is cancelled.
         """
+        if self._is_closed:
+            return
+        self._is_closed = True
         try:
             with trio.move_on_after(patience), suppress(Exception):
                 for _ in range(_DRAIN_CHUNKS):
