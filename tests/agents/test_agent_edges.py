@@ -18,6 +18,7 @@ from runtime import (
     run_agent_loop,
     user,
 )
+from runtime.testing import open_fake_server
 
 
 async def test_an_agent_whose_block_was_left_is_not_kept_alive():
@@ -28,6 +29,30 @@ async def test_an_agent_whose_block_was_left_is_not_kept_alive():
         del agent
     gc.collect()
     assert gone() is None
+
+
+async def test_a_run_over_http_leaves_no_cycles_behind():
+    """Nothing of it waits for the garbage collector, which has enough to do where there are many agents."""
+
+    async def run() -> None:
+        async with open_fake_server(calls("look"), says("fine")) as server:
+            async with open_agent(server.chat_completions.model("any"), tools=[Probe("look")]) as agent:
+                assert (await agent.prompt("Look around.")).text == "fine"
+
+    await run()  # what is made only once is made now
+    gc.collect()
+    gc.disable()
+    gc.set_debug(gc.DEBUG_SAVEALL)
+    try:
+        await run()
+        gc.collect()
+        rooms = {type(garbage).__module__ for garbage in gc.garbage}
+    finally:
+        gc.set_debug(0)
+        gc.garbage.clear()
+        gc.enable()
+    ours = ("runtime.agents", "runtime.streams", "runtime.values", "providers", "tools")
+    assert [room for room in rooms if room.startswith(ours) and "faux" not in room] == []
 
 
 async def test_what_an_abort_cut_cannot_be_cut_for_another_reason(autojump_clock):
