@@ -5,19 +5,14 @@ import sys
 
 import trio
 
+from runtime.terminal import exit_status
+
 from .inspection import inspect, parse
 
 
 def main() -> int:
     """Run the command; the exit status."""
-    status = 1
-    try:
-        status = trio.run(inspect, parse(sys.argv[1:]), os.environ)
-    except* KeyboardInterrupt:
-        status = 130
-    except* BrokenPipeError:  # whoever read the output has left, as `head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return status
+    return exit_status(lambda: trio.run(inspect, parse(sys.argv[1:]), os.environ))
 
 
 if __name__ == "__main__":

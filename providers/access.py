@@ -1,16 +1,18 @@
 """What a handle adds to every call of its models."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from runtime.errors import InvalidOptionError
-from runtime.values.options import check_headers, shown_name
+from runtime.values.options import RequestOptions, check_headers, shown_name
 from runtime.values.secret import Secret
 
 if TYPE_CHECKING:
     import httpx
+
+_O = TypeVar("_O", bound=RequestOptions)
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +38,12 @@ class Access:
         for name, value in own.items():
             object.__setattr__(self, name, value)
         check_headers(self.headers)
+
+    def with_client(self, options: _O) -> _O:
+        """The options of a call, with this client if they have none of their own."""
+        if options.http_client is not None or self.http_client is None:
+            return options
+        return replace(options, http_client=self.http_client)
 
 
 def _private(name: str, values: object) -> Mapping[str, str]:

@@ -110,8 +110,7 @@ class ChatApi(Generic[_O]):
         self, model: Model, context: Context, options: _O
     ) -> AbstractAsyncContextManager[MessageStream]:
         aborted = options.abort is not None and options.abort.is_set()
-        if options.http_client is None and self._access.http_client is not None:
-            options = dataclasses.replace(options, http_client=self._access.http_client)
+        options = self._access.with_client(options)
         call = Call(
             model,
             context.model_copy(update={"messages": list(context.messages), "tools": list(context.tools)}),

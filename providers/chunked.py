@@ -24,7 +24,9 @@ class ChunkedReader:
         self.finished = False
         self.unread = here  # until the end, the beginning of a line
         self._left = 0  # bytes of the present chunk
-        self._line = self._size
+        self._line = (
+            ChunkedReader._size
+        )  # no method of its own: that would be a cycle, for the garbage collector
         self._trailer = 0
         self._failure: RemoteProtocolError | None = None
 
@@ -51,7 +53,7 @@ class ChunkedReader:
         return b"".join(parts)
 
     def _read(self, data: bytes, parts: list[bytes]) -> None:
-        place = self._whole_chunks(data, parts) if self._line == self._size and not self._left else 0
+        place = self._whole_chunks(data, parts) if self._line is ChunkedReader._size and not self._left else 0
         while not self.finished:
             if self._left:
                 part = data[place : place + self._left]
@@ -64,7 +66,7 @@ class ChunkedReader:
             end = data.find(b"\r\n", place)
             if end < 0:
                 break
-            self._line(data[place:end])
+            self._line(self, data[place:end])
             place = end + 2
         self.unread = data[place:]
         if not self.finished and len(self.unread) > MAX_LINE_BYTES:
@@ -85,14 +87,14 @@ class ChunkedReader:
     def _size(self, line: bytes) -> None:
         found = _SIZE.fullmatch(line)
         if found is None:
-            raise RemoteProtocolError(f"illegal chunk header: {line[:100]!r}")
+            raise RemoteProtocolError(f"illegal chunk header: {line!r}")
         self._left = int(found[1], 16)
-        self._line = self._end if self._left else self._behind
+        self._line = ChunkedReader._end if self._left else ChunkedReader._behind
 
     def _end(self, line: bytes) -> None:
         if line:
-            raise RemoteProtocolError(f"malformed chunk footer: {line[:100]!r} (expected b'\\r\\n')")
-        self._line = self._size
+            raise RemoteProtocolError(f"malformed chunk footer: {line!r} (expected b'\\r\\n')")
+        self._line = ChunkedReader._size
 
     def _behind(self, line: bytes) -> None:
         """Header fields behind the body; nobody wants them."""

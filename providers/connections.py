@@ -95,16 +95,18 @@ class Connection:
         with suppress(trio.BrokenResourceError):  # a server may refuse a request before it has read all of it
             await self._stream.send_all(data)
         while type(event := http.next_event()) is not h11.Response:
+            if event is h11.PAUSED:
+                raise h11.RemoteProtocolError("Server switched to another protocol.")
             if event is h11.NEED_DATA:
                 if not (data := await self._receive()):
                     raise h11.RemoteProtocolError("Server disconnected without sending a response.")
                 http.receive_data(data)
-        self._expect(event)
+        self._expect(event, bodiless=request.method == b"HEAD" or event.status_code in (204, 304))
         return event
 
-    def _expect(self, response: h11.Response) -> None:
+    def _expect(self, response: h11.Response, *, bodiless: bool) -> None:
         is_chunked = any(name == b"transfer-encoding" for name, _ in response.headers)
-        if is_chunked and response.status_code not in (204, 304):
+        if is_chunked and not bodiless:
             self._body = ChunkedReader(self._http.trailing_data[0])
         else:
             self._body = _PlainBody(self._http)
@@ -133,7 +135,7 @@ class Connection:
         """Make it ready for another request; False if it cannot take one, such as after a body that was not read."""
         rest = self._body.unread if isinstance(self._body, ChunkedReader) else self._http.trailing_data[0]
         is_agreed = self._http.our_state is h11.DONE  # where either side wants it closed, it is MUST_CLOSE
-        if rest or not self.is_read or not is_agreed:
+        if rest or self._has_records or not self.is_read or not is_agreed:
             return False
         self._start_over()
         return True
@@ -143,6 +145,13 @@ class Connection:
         self._body = ChunkedReader()  # until the response is here, it is one that is not at its end
         self._is_begun = False
         self.is_answered = False
+
+    @property
+    def _has_records(self) -> bool:
+        """Whether more of TLS is here than was read, which the socket cannot tell: another answer, or the end."""
+        if not isinstance(self._stream, trio.SSLStream):
+            return False
+        return self._stream._incoming.pending > 0  # noqa: SLF001 - nothing public of trio's tells it
 
     def is_usable(self, now: float) -> bool:
         """Whether an idle one may still be used. Whatever can be read now is its end, or nothing that was asked for."""

@@ -23,6 +23,8 @@ _FAILURES: tuple[tuple[type[Exception], type[httpx.TransportError]], ...] = (
 )
 _LOST = (trio.BrokenResourceError, h11.RemoteProtocolError)
 _LOG = logging.getLogger("httpx")
+SENT_ONCE = "agentrio_sent_once"
+"""The extension of a request that goes over a new connection: it must not be sent again, whatever is found closed."""
 
 
 class DirectClient(httpx.AsyncClient):
@@ -62,7 +64,8 @@ class DirectTransport(httpx.AsyncBaseTransport):
     """Sends requests over the connections of a pool, which it leaves open when it is closed itself.
 
     A request that fails or is cancelled closes its connection at once, and so does a response that is closed early. A
-    request that found its idle connection closed, which shows before anything has come back, is sent again over a new one.
+    request that found its idle connection closed, which shows before anything has come back, is sent again over a new one;
+    one that is to be sent once begins with a new one.
     """
 
     def __init__(self, pool: ConnectionPool) -> None:
@@ -72,7 +75,8 @@ class DirectTransport(httpx.AsyncBaseTransport):
         """Send a request; its response is to be read or closed."""
         origin = _origin(request.url)
         body = b"".join([piece async for piece in request.stream])  # type: ignore[union-attr]  # an async client's
-        if (connection := self._pool.take(origin)) is not None:
+        connection = None if request.extensions.get(SENT_ONCE) else self._pool.take(origin)
+        if connection is not None:
             try:
                 return await self._ask(connection, request, body)
             except httpx.TransportError as error:

@@ -15,7 +15,7 @@ import trio
 
 from runtime.errors import InvalidResponseError, TransportError
 from runtime.values.model import Model
-from runtime.values.options import StreamOptions
+from runtime.values.options import RequestOptions
 
 from .exchange import Watch, placed
 from .loose_json import read_event_json
@@ -58,7 +58,7 @@ class Document:
         return f"<Document of {len(self.data)} bytes from {self.request.endpoint}>"
 
 
-async def fetch_document(request: Request, options: StreamOptions, model: Model) -> Document:
+async def fetch_document(request: Request, options: RequestOptions, model: Model) -> Document:
     """Send a request, again where that may help, and read the answer to its end.
 
     Raises what ``open_response`` raises, and TransportError when a time-out passes or the body is longer than

@@ -13,7 +13,7 @@ import trio
 from runtime.errors import AgentrioError, HookError, InvalidResponseError, TransportError
 from runtime.streams.channel import MessageWriter
 from runtime.values.model import Model
-from runtime.values.options import StreamOptions
+from runtime.values.options import RequestOptions
 
 from .sse import SseEvent, SseReader
 from .transport import Patience, Request, Response, open_response
@@ -43,7 +43,7 @@ class Decoder(Protocol):
 
 
 async def exchange(
-    request: Request, decoder: Decoder, writer: MessageWriter, options: StreamOptions, model: Model
+    request: Request, decoder: Decoder, writer: MessageWriter, options: RequestOptions, model: Model
 ) -> None:
     """Send a request and write the reply that its decoder reads from the answer, up to ``done``.
 
@@ -93,7 +93,7 @@ class Watch(Patience):
     While a slow reader or a limit of our own holds things up, only the whole call's ``timeout`` runs on.
     """
 
-    def __init__(self, options: StreamOptions) -> None:
+    def __init__(self, options: RequestOptions) -> None:
         now = trio.current_time()
         self._options = options
         self._end = now + (math.inf if options.timeout is None else options.timeout)

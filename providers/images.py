@@ -3,7 +3,6 @@
 Each API is an ``ImagesWire``. An ``ImagesApi`` is a wire with what a handle knows; it is what models are bound to.
 """
 
-import dataclasses
 from dataclasses import dataclass
 from types import NoneType
 from typing import Any, Protocol, TypeVar
@@ -122,8 +121,7 @@ class ImagesApi:
         if not isinstance(options, wire.own_options) and type(options) is not StreamOptions:
             known = f"{wire.own_options.__name__} or StreamOptions"
             raise InvalidOptionError(f"options of {wire.id} must be {known}, not {type(options).__name__}")
-        if options.http_client is None and self._access.http_client is not None:
-            options = dataclasses.replace(options, http_client=self._access.http_client)
+        options = self._access.with_client(options)
         return ImagesCall(
             model, context, options, self._access, resolve_api_key(model, options, self._access)
         )

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from runtime.errors import MissingApiKeyError
 from runtime.values.environment import API_KEY_VARIABLES, find_env_api_key
 from runtime.values.model import Model
-from runtime.values.options import StreamOptions
+from runtime.values.options import RequestOptions
 from runtime.values.secret import Secret
 
 from .access import Access
@@ -37,7 +37,7 @@ def get_env_api_key(provider_id: str, env: Mapping[str, str] | None = None) -> s
     return find_env_api_key(provider_id, env)
 
 
-def resolve_api_key(model: Model, options: StreamOptions, access: Access) -> str | None:
+def resolve_api_key(model: Model, options: RequestOptions, access: Access) -> str | None:
     """The key that a call sends; None if it needs none, because of its headers or of where it goes.
 
     Raises MissingApiKeyError where there is none and the endpoint is known to want one.

@@ -9,11 +9,11 @@ from pydantic_core import PydanticSerializationError, to_json
 from runtime.errors import InvalidOptionError
 from runtime.streams.channel import call_hook
 from runtime.values.model import Model
-from runtime.values.options import StreamOptions
+from runtime.values.options import RequestOptions
 from runtime.values.text import clean_json
 
 
-async def hooked_body(payload: dict[str, Any], options: StreamOptions, model: Model) -> bytes:
+async def hooked_body(payload: dict[str, Any], options: RequestOptions, model: Model) -> bytes:
     """The body of a request: what ``options.on_payload`` makes of the payload, as JSON.
 
     Raises HookError when the hook raises, InvalidOptionError when what it returns, or did to the payload, is no JSON object.

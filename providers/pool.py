@@ -16,7 +16,7 @@ import math
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import TYPE_CHECKING, Any, Self
 from urllib.request import getproxies
@@ -239,20 +239,40 @@ async def post(
     client: "httpx.AsyncClient", url: str, headers: Mapping[str, str], body: bytes, connect_timeout: float
 ) -> "httpx.Response":
     """Send one POST and return its response, the body unread. Cancelled or failed, it leaves no socket open."""
+    return await send(client, "POST", url, headers, body, connect_timeout=connect_timeout)
+
+
+async def send(
+    client: "httpx.AsyncClient",
+    method: str,
+    url: str,
+    headers: Mapping[str, str],
+    body: bytes,
+    *,
+    connect_timeout: float,
+    once: bool = False,
+    **sending: Any,
+) -> "httpx.Response":
+    """The same for any method. ``once``: not even a connection that was closed while it was idle is a reason to send it again.
+
+    ``sending`` is what else ``httpx.AsyncClient.send`` is told.
+    """
     import httpx
 
-    connection = _NewConnection()
+    from .direct import SENT_ONCE
+
+    connection, quiet_url = _NewConnection(), _quiet_url(url)
     request = client.build_request(
-        "POST",
-        url,
+        method,
+        quiet_url,
         headers=_wire_headers(headers),
         content=body,
         timeout=httpx.Timeout(None, connect=connect_timeout),
-        extensions={"trace": connection.follow},
+        extensions={"trace": connection.follow, SENT_ONCE: once},
     )
-    request.url, request.stream = _quiet_url()(request.url), _body_stream()(body)
+    request.url, request.stream = quiet_url, _body_stream()(body)
     try:
-        return await client.send(request, stream=True)
+        return await client.send(request, stream=True, **sending)
     except BaseException:
         await connection.aclose()
         raise
@@ -267,12 +287,17 @@ def _wire_headers(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
     ]
 
 
+@lru_cache(maxsize=64)
+def _quiet_url(url: str) -> "httpx.URL":
+    """A URL that shows neither password nor query. To read one takes longer than to send the head, and few are used."""
+    return _quiet_url_type()(url)
+
+
 @cache
-def _quiet_url() -> "Callable[[httpx.URL], httpx.URL]":
-    """A URL that shows neither password nor query: httpx writes every URL into its log."""
+def _quiet_url_type() -> "type[httpx.URL]":
     import httpx
 
-    class QuietURL(httpx.URL):
+    class QuietURL(httpx.URL):  # httpx writes every URL into its log
         def __str__(self) -> str:
             return without_secrets(super().__str__())
 

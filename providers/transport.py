@@ -20,7 +20,7 @@ import trio
 from runtime.errors import AgentrioError, ApiStatusError, InvalidOptionError, ProviderError, TransportError
 from runtime.streams.channel import call_hook
 from runtime.values.model import Model
-from runtime.values.options import ResponseInfo, StreamOptions, check_headers
+from runtime.values.options import RequestOptions, ResponseInfo, check_headers
 from runtime.values.redaction import Redactor, redacted
 from runtime.values.secret import secret_header_values, user_in, without_secrets
 from runtime.values.text import parse_json
@@ -129,6 +129,7 @@ class Response:
             self._raw, self._unpack = Pieces([http.content]), _unpacker("")
         self._pieces: Iterator[bytes] = iter(())
         self._resources = resources
+        self._is_closed = False
 
     def __aiter__(self) -> Self:
         return self
@@ -142,14 +143,17 @@ class Response:
         except StopAsyncIteration:
             raise
         except Exception as error:
-            raise _translated(error, self.request) from error
+            raise translated(error, self.request) from error
 
     async def aclose(self, patience: float = 0.0) -> None:
-        """Close it. A connection whose rest arrives within ``patience`` seconds can be used again.
+        """Close it, once. A connection whose rest arrives within ``patience`` seconds can be used again.
 
         httpx's body is a chain of async generators, and only one that ends by itself ends them all: so it is read on
         to its end, or until its next read is cancelled.
         """
+        if self._is_closed:
+            return
+        self._is_closed = True
         try:
             with trio.move_on_after(patience), suppress(Exception):
                 for _ in range(_DRAIN_CHUNKS):
@@ -179,7 +183,7 @@ class Patience:
 
 @asynccontextmanager
 async def open_response(
-    request: Request, options: StreamOptions, model: Model, patience: Patience | None = None
+    request: Request, options: RequestOptions, model: Model, patience: Patience | None = None
 ) -> AsyncIterator[Response]:
     """Send a request, again where that may help, and give the block the response that succeeded.
 
@@ -200,7 +204,7 @@ async def open_response(
         await response.aclose()
 
 
-async def _send(request: Request, options: StreamOptions, patience: Patience) -> Response:
+async def _send(request: Request, options: RequestOptions, patience: Patience) -> Response:
     attempt = 0
     while True:
         headers: Mapping[str, str] = {}
@@ -219,7 +223,7 @@ async def _send(request: Request, options: StreamOptions, patience: Patience) ->
         attempt += 1
 
 
-async def _refuse_or_close(response: Response, options: StreamOptions, attempt: int) -> None:
+async def _refuse_or_close(response: Response, options: RequestOptions, attempt: int) -> None:
     """Raise what a failed response says, unless another attempt is due."""
     try:
         if attempt >= options.max_retries or not should_retry(response.status, response.headers):
@@ -231,7 +235,7 @@ async def _refuse_or_close(response: Response, options: StreamOptions, attempt: 
         await response.aclose()
 
 
-async def _attempt(request: Request, options: StreamOptions, patience: Patience) -> Response:
+async def _attempt(request: Request, options: RequestOptions, patience: Patience) -> Response:
     async with AsyncExitStack() as stack:
         client = options.http_client
         if client is None:
@@ -240,7 +244,7 @@ async def _attempt(request: Request, options: StreamOptions, patience: Patience)
         try:
             http = await post(client, request.url, request.headers, request.body, options.connect_timeout)
         except Exception as error:
-            raise _translated(error, request, options.connect_timeout) from error
+            raise translated(error, request, options.connect_timeout) from error
         stack.push_async_callback(http.aclose)
         return Response(request, http, stack.pop_all())
 
@@ -292,12 +296,12 @@ def _window(start: bytes) -> int:
 
 
 async def _status_error(response: Response) -> ApiStatusError:
-    request, data = response.request, await _beginning(response)
+    request, data = response.request, await failure_body(response)
     body, remark = request.told(data, _ERROR_BODY_BYTES)
     return ApiStatusError(response.status, body, f"{remark} (POST {request.endpoint})")
 
 
-async def _beginning(response: Response) -> bytes:
+async def failure_body(response: Response) -> bytes:
     """The body of a failure as far as it comes in time and is not too long; a broken one counts as it is."""
     body = bytearray()
     with trio.move_on_after(_ERROR_BODY_SECONDS), suppress(TransportError):
@@ -332,7 +336,7 @@ def _sentence(value: Any) -> str | None:
     return None
 
 
-def _translated(error: Exception, request: Request, connect_timeout: float = 0) -> AgentrioError:
+def translated(error: Exception, request: Request, connect_timeout: float = 0) -> AgentrioError:
     """Say what an exception of httpx, ssl or the system means, where it happened, and why."""
     import httpx
 

@@ -25,8 +25,9 @@
     +-- OAuthError                a login failed
     +-- StreamClosedError         us: a stream ended without a final message
 
-Failures of a request that has begun are not raised: they arrive as an assistant message whose
-``stop_reason`` is ``Error`` and whose ``error_message`` is the text of one of these.
+Failures of a chat or image request that has begun are not raised: they arrive as a message, or as a result of
+``generate_images``, whose ``stop_reason`` is ``Error`` and whose ``error_message`` is the text of one of these. Those of
+embeddings and logins, which have no such result, are raised.
 
 No text below holds a credential: whoever builds one redacts it first.
 """
@@ -107,7 +108,16 @@ class HookError(AgentrioError):
 
 
 class ToolError(AgentrioError):
-    """A tool, or a call of one, is not right."""
+    """A tool, or a call of one, is not right; tools may raise it themselves.
+
+    ``usage`` is the Usage of what a tool had consumed when it failed: its error result carries that.
+    """
+
+    usage: object = None
+
+    def __init__(self, *args: object, usage: object = None) -> None:
+        self.usage = usage
+        super().__init__(*args)
 
 
 class ToolNotFoundError(ToolError):

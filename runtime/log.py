@@ -1,7 +1,8 @@
 """Logging: structlog over the standard library's loggers, below the name ``agentrio``.
 
-Silent until the application configures logging; structlog is imported when a line is really wanted. A line of a run's
-tasks carries ``agent``, ``run``, ``turn``, in a tool ``call`` and ``tool``, and below an agent that called it ``callers``.
+Silent until the application configures logging; structlog is imported when a line is really wanted. A line of a run
+carries ``agent``, ``run``, from its first turn on ``turn``, in a tool ``call`` and ``tool``, and below an agent that called it
+``callers``.
 """
 
 import logging

@@ -81,8 +81,14 @@ def leaves(error: BaseException) -> list[BaseException]:
 
 def explain(error: BaseException) -> str:
     """The text of an exception; of a group, those of its exceptions, the same ones once."""
-    texts = [str(leaf) or type(leaf).__name__ for leaf in leaves(error)]
-    return "; ".join(dict.fromkeys(texts))
+    return "; ".join(dict.fromkeys(_text(leaf) for leaf in leaves(error)))
+
+
+def _text(error: BaseException) -> str:
+    try:
+        return str(error) or type(error).__name__
+    except Exception:  # noqa: BLE001 - application code, which is asked where a failure must not stop us
+        return type(error).__name__
 
 
 async def when_set(event: trio.Event, act: Callable[[], object]) -> None:

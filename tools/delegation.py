@@ -49,9 +49,12 @@ class Subagent:
             with call.follow(agent):
                 reply = await agent.prompt(call.arguments["prompt"])
             messages = agent.state.messages[len(self.options.messages) :]
+        usage = _usage(messages)
         if reply.failed:
-            raise ToolError(f"agent {agent.name!r} ended as {reply.stop_reason}: {reply.error_message}")
-        return AgentToolResult.text(reply.text, usage=_usage(messages))
+            raise ToolError(
+                f"agent {agent.name!r} ended as {reply.stop_reason}: {reply.error_message}", usage=usage
+            )
+        return AgentToolResult.text(reply.text, usage=usage)
 
     def __repr__(self) -> str:
         return f"<subagent {self.definition.name}(prompt) of {self.options.name!r}>"
@@ -69,7 +72,9 @@ def subagent(
 
     The model is told ``name`` (the agent's, unless given) and ``description``, and gives a ``prompt``. It reads the text of
     the final reply, or why there is none. Whatever cuts the call cuts the agent with it; readers of the calling agent see
-    its events as SubagentEvents. ``usage`` of the result is what all its model calls consumed.
+    its events as SubagentEvents. ``usage`` of the result, also of one that says that the agent failed, is what its model calls
+    and tools consumed; a call that is cut, and one in which a hook of the agent raises, has none: the last SubagentEvent,
+    its AgentEnd, holds the messages with theirs.
 
     Raises ToolDefinitionError for a name that providers refuse.
     """

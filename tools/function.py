@@ -45,7 +45,8 @@ class ToolOptions(TypedDict, total=False):
 
     ``name`` is the function's unless given, ``label`` (for people) is the name, ``description`` the docstring's.
     ``timeout`` is in seconds; without one the agent's holds. ``abandon_on_cancel`` is for functions that run in a
-    thread: aborts and time-outs leave the thread behind instead of waiting for it.
+    thread: aborts and time-outs leave the thread behind instead of waiting for it. It keeps its place among trio's worker
+    threads (40) until it ends by itself; when all are taken, other plain functions wait for one.
     """
 
     name: str | None

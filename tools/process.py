@@ -1,4 +1,4 @@
-"""Child processes for tools: a whole process group that ends with the call, whatever cuts it."""
+"""Child processes for tools: a whole session that ends with the call, whatever cuts it."""
 
 import math
 import os
@@ -15,12 +15,12 @@ from pydantic import BaseModel, ConfigDict
 
 from runtime import log
 from runtime.errors import InvalidOptionError, ToolError
-from runtime.nurseries import SingleVoiceNursery
+from runtime.nurseries import SingleVoiceNursery, is_cancellation, without_cancellation
 from runtime.values.checks import check_at_least
 
 MEBIBYTE = 1 << 20
 KILL_SECONDS = 5.0
-"""So long a killed group is waited for; only a process that hangs in the kernel needs more."""
+"""So long a killed session is waited for; only a process that hangs in the kernel needs more."""
 DRAIN_SECONDS = 1.0
 _LOOK_AGAIN = 0.02
 
@@ -48,36 +48,29 @@ async def run_command(
     max_output: int = MEBIBYTE,
     on_output: OnOutput | None = None,
 ) -> CommandResult:
-    """Run a program, and leave nothing of it behind: it leads a process group of its own, which ends with this call.
+    """Run a program, and leave nothing of it behind: it leads a session of its own, which ends with this call.
 
-    When this is cancelled, when ``on_output`` raises, and when the program ends and leaves children behind, the whole group gets
-    SIGTERM, after ``grace`` seconds SIGKILL, and is waited for. Only what has moved to another session gets away.
+    When this is cancelled, when ``on_output`` raises, and when the program ends and leaves children behind, every process group
+    of the session gets SIGTERM, after ``grace`` seconds SIGKILL, and is waited for; until then its pipes are read. Only what
+    has moved to another session gets away; where there is no ``/proc`` (macOS), so does what has moved to another group.
 
     The output is decoded as UTF-8, what is invalid replaced. ``max_output`` bytes of each stream are kept, the rest is
     read and dropped. ``on_output`` is awaited with each piece of either stream as it comes, such as ``call.update``; a slow
-    one slows the program down. ``env`` replaces the whole environment.
+    one slows the program down.
 
-    Raises ToolError if the program cannot be started, InvalidOptionError for a command that is none. A program that fails is
-    a result: look at ``exit_code``. POSIX only.
+    Without ``env`` the program gets the application's whole environment, the keys in it, too: for a command that a model may
+    choose or shape, give one that holds what it needs, such as ``{"PATH": os.environ["PATH"]}``.
+
+    Raises ToolError if the program cannot be started, InvalidOptionError for a command that is none, and what ``on_output``
+    raised first. A program that fails is a result: look at ``exit_code``. POSIX only.
     """
     check_at_least("grace", grace, 0)
     check_at_least("max_output", max_output, 0, whole=True)
+    data = input.encode() if isinstance(input, str) else input
     process = await _start(command, cwd, env)
-    outputs = [_Output(max_output, on_output), _Output(max_output, on_output)]
-    feeding = trio.CancelScope()
-    async with SingleVoiceNursery() as nursery:
-        try:
-            nursery.start_soon(_feed, process, input.encode() if isinstance(input, str) else input, feeding)
-            for output, pipe in zip(outputs, (process.stdout, process.stderr), strict=True):
-                assert pipe is not None  # noqa: S101 - it was asked for
-                nursery.start_soon(output.read, pipe)
-            await process.wait()
-        finally:
-            with trio.CancelScope(shield=True):
-                await _end_session(process, grace)
-            feeding.cancel()
-            for output in outputs:
-                output.hurry()
+    failures: list[BaseException] = []
+    outputs = [_Output(max_output, on_output, failures) for _ in range(2)]
+    await _attend(process, data, outputs, grace)
     assert process.returncode is not None  # noqa: S101 - it was waited for
     return CommandResult(
         exit_code=process.returncode,
@@ -87,29 +80,59 @@ async def run_command(
     )
 
 
+async def _attend(process: trio.Process, data: bytes, outputs: "Sequence[_Output]", grace: float) -> None:
+    """Feed and read a program until it has ended, or this is cut; nothing of its session runs afterwards."""
+    feeding = trio.CancelScope()
+    async with SingleVoiceNursery() as nursery:
+        try:
+            nursery.start_soon(_feed, process, data, feeding)
+            for output, pipe in zip(outputs, (process.stdout, process.stderr), strict=True):
+                assert pipe is not None  # noqa: S101 - it was asked for
+                nursery.start_soon(output.read, pipe, nursery.cancel_scope)
+            await process.wait()
+        finally:
+            try:
+                with trio.CancelScope(shield=True):
+                    await _end_session(process, grace)
+            finally:  # whatever becomes of that: the readers rely on it
+                feeding.cancel()
+                for output in outputs:
+                    output.hurry()
+
+
 class _Output:
     """One stream of a program, read to its end, kept as far as there is room."""
 
-    def __init__(self, limit: int, on_output: OnOutput | None) -> None:
+    def __init__(self, limit: int, on_output: OnOutput | None, failures: list[BaseException]) -> None:
         self._room = limit
         self._kept = bytearray()
         self._decoder = getincrementaldecoder("utf-8")("replace")  # a piece may end inside of a character
         self._on_output = on_output
+        self._failures = failures
         self._deadline = math.inf
         self._receiving: trio.CancelScope | None = None
         self.dropped = 0
 
-    async def read(self, pipe: trio.abc.ReceiveStream) -> None:
-        async with pipe:
-            try:
-                while chunk := await self._receive(pipe):
-                    await self._take(chunk)
-            except trio.Cancelled:
-                # A program that is asked to end may still say something: a closed pipe would kill it.
-                with trio.CancelScope(shield=True):  # until hurry(), which is called in any case
+    async def read(self, pipe: trio.abc.ReceiveStream, program: trio.CancelScope) -> None:
+        """Read to the end; a failure ends the program, and is raised when it has ended."""
+        try:
+            while chunk := await self._receive(pipe):
+                await self._take(chunk)
+        except BaseException as error:  # noqa: ASYNC103 - if it is not raised here, the first failure is
+            if not is_cancellation(error):
+                self._failures.append(without_cancellation(error))
+            program.cancel()
+            # A program that is asked to end may still say something: a closed pipe would kill it.
+            with trio.CancelScope(shield=True):  # until hurry(), which is called in any case
+                async with pipe:
                     while await self._receive(pipe):
                         pass
+            if not self._failures:
                 raise
+        else:
+            await pipe.aclose()
+            return
+        raise self._failures[0]  # the streams end in any order, and the first that failed has cut the other
 
     async def _take(self, chunk: bytes | bytearray) -> None:
         kept = chunk[: self._room]
@@ -127,7 +150,7 @@ class _Output:
         return b""
 
     def hurry(self) -> None:
-        """The group has ended: what it wrote is here already, and who still holds the pipe has left the group."""
+        """The session has ended: what it wrote is here already, and who still holds the pipe has left the session."""
         self._deadline = trio.current_time() + DRAIN_SECONDS
         if self._receiving is not None:
             self._receiving.deadline = self._deadline
@@ -168,7 +191,10 @@ async def _feed(process: trio.Process, data: bytes, scope: trio.CancelScope) -> 
 
 
 async def _end_session(process: trio.Process, grace: float) -> None:
-    """Called under a shield, and bounded: ``grace``, and then as long as the kernel needs to kill."""
+    """Called under a shield, and bounded: ``grace``, and then as long as the kernel needs to kill.
+
+    Nothing in here waits for a place among the worker threads: those that were abandoned keep theirs.
+    """
     for number, seconds in ((signal.SIGTERM, grace), (signal.SIGKILL, KILL_SECONDS)):
         for group in await _groups(process.pid):
             with suppress(ProcessLookupError, PermissionError):
@@ -192,7 +218,8 @@ async def _gone(process: trio.Process) -> None:
 
 async def _groups(session: int) -> set[int]:
     """The process groups of a session in which anything runs. Dead ones do not count; those that became ours are reaped."""
-    members = [one for one in await trio.to_thread.run_sync(_processes) if one.session == session]
+    every = await trio.to_thread.run_sync(_processes, limiter=trio.CapacityLimiter(1))
+    members = [one for one in every if one.session == session]
     if not members:
         return _group_alone(session)
     for one in members:

@@ -61,9 +61,10 @@ class OAuthLoginCallbacks:
     """What a login may call, all async, each optional; a login that needs a missing one says so.
 
     They run in the login's own task: while one waits, the login waits, and what one raises ends the login and
-    leaves it as itself. ``on_manual_code_input`` alone runs beside the wait for the browser, and is cancelled
-    when the browser was faster. Setting ``abort`` ends the login with OAuthError ``Login cancelled``; a
-    cancelled scope around the login is trio's ``Cancelled``, as everywhere.
+    leaves it as itself. Only ``on_manual_code_input``, and the ``on_prompt`` that follows an empty input, run beside
+    the wait for the browser, and are cancelled when the browser was faster; without ``on_manual_code_input`` only the
+    browser is waited for. Setting ``abort`` ends the login with OAuthError ``Login cancelled``; a cancelled scope
+    around the login is trio's ``Cancelled``, as everywhere.
     """
 
     on_auth: Callable[[OAuthAuthInfo], Awaitable[None]] | None = None

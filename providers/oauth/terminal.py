@@ -8,6 +8,7 @@ from typing import TextIO
 import trio
 
 from runtime.errors import AgentrioError, OAuthError
+from runtime.terminal import LineReader
 from runtime.values.clock import now_ms
 
 from .callbacks import (
@@ -18,7 +19,6 @@ from .callbacks import (
     OAuthSelectPrompt,
 )
 from .credentials import OAuthCredentials
-from .line_reader import LineReader
 from .registry import get_oauth_provider, require_oauth_provider
 from .store import CredentialStore
 

@@ -19,14 +19,14 @@ from contextlib import AsyncExitStack, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from html import unescape
-from typing import TYPE_CHECKING, Any, Self, cast
+from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote
 
 import trio
 
 from providers.loose_json import rewritten_json
-from providers.pool import current_pool, post
-from providers.transport import Request, Response, _beginning, _translated
+from providers.pool import current_pool, send
+from providers.transport import Request, Response, failure_body, translated
 from runtime.errors import AgentrioError, ApiStatusError, InvalidResponseError, TransportError
 from runtime.values.redaction import Redactor
 from runtime.values.secret import MASK
@@ -171,11 +171,11 @@ async def _exchange(request: WebRequest, client: "httpx.AsyncClient") -> Answer:
 
 
 async def _send(request: WebRequest, client: "httpx.AsyncClient") -> Response:
-    one_way = cast("httpx.AsyncClient", _OneWay(client, request.method))
+    what = request.method, request.url, request.headers, request.body
     try:
-        http = await post(one_way, request.url, request.headers, request.body, math.inf)
+        http = await send(client, *what, connect_timeout=math.inf, once=True, follow_redirects=False)
     except Exception as error:
-        raise _translated(error, request) from error
+        raise translated(error, request) from error
     resources = AsyncExitStack()
     resources.push_async_callback(http.aclose)
     return Response(request, http, resources)
@@ -184,7 +184,7 @@ async def _send(request: WebRequest, client: "httpx.AsyncClient") -> Response:
 async def _read(response: Response) -> bytes:
     """The whole body; of a failure, as much as comes."""
     if not 200 <= response.status < 300:
-        return await _beginning(response)
+        return await failure_body(response)
     body = bytearray()
     async for piece in response:
         body += piece
@@ -201,20 +201,6 @@ def _told(error: AgentrioError, request: WebRequest) -> AgentrioError:
     error.args = (before + place + request.redactor(why),)
     error.__cause__ = error.__context__ = None
     return error
-
-
-class _OneWay:
-    """An HTTP client that sends by a method of ours, and follows no redirect, whatever it does for others."""
-
-    def __init__(self, client: "httpx.AsyncClient", method: str) -> None:
-        self._client = client
-        self._method = method
-
-    def build_request(self, _: str, url: str, **parts: Any) -> "httpx.Request":
-        return self._client.build_request(self._method, url, **parts)
-
-    async def send(self, request: "httpx.Request", *, stream: bool) -> "httpx.Response":
-        return await self._client.send(request, stream=stream, follow_redirects=False)
 
 
 # Encoding

@@ -1,6 +1,5 @@
 """OpenAI's embeddings API, and everything that speaks it."""
 
-import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,7 +12,7 @@ from providers.transport import Request, join_url
 from runtime.errors import UnsupportedModelError
 from runtime.values.embeddings import EmbeddingBatch
 from runtime.values.model import Model
-from runtime.values.options import EmbeddingOptions, RequestOptions, StreamOptions
+from runtime.values.options import EmbeddingOptions, RequestOptions
 
 from .embedding_decode import read_embeddings
 
@@ -42,12 +41,12 @@ class EmbeddingsApi:
         """
         if model.api != self.id:
             raise UnsupportedModelError.mismatch(model.api, self.id)
-        sending = _sending(options, self._access)
-        key = resolve_api_key(model, sending, self._access)
-        body = await hooked_body(embedding_payload(model, texts, options), sending, model)
+        options = self._access.with_client(options)
+        key = resolve_api_key(model, options, self._access)
+        body = await hooked_body(embedding_payload(model, texts, options), options, model)
         headers = embedding_headers(model, options, self._access, key)
         request = Request(join_url(model.base_url, "/embeddings"), headers, body, (key,) if key else ())
-        document = await fetch_document(request, sending, model)
+        document = await fetch_document(request, options, model)
         return read_embeddings(document, model, len(texts), options)
 
     def __repr__(self) -> str:
@@ -76,11 +75,3 @@ def embedding_headers(
         model.headers,
         options.headers,
     )
-
-
-def _sending(options: RequestOptions, access: Access) -> StreamOptions:
-    """The options as the transport takes them, with the handle's client if the call brings none."""
-    same = {item.name: getattr(options, item.name) for item in dataclasses.fields(RequestOptions)}
-    if options.http_client is None:
-        same["http_client"] = access.http_client
-    return StreamOptions(**same)

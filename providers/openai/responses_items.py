@@ -101,13 +101,19 @@ class ReasoningItem(OutputItem):
     def finish(self, raw: RawItem) -> None:
         super().finish(raw)
         self._raw = raw
-        told = _texts(raw.get("summary"), _BETWEEN) or _texts(raw.get("content"), _BETWEEN)
-        told = told or (self._parts.text if self._parts.corrected else "")
-        self._assembler.thinking_end(self._block, told or None, reasoning_signature(raw))
+        summary, content = raw.get("summary"), raw.get("content")
+        told: str | None = _texts(summary, _BETWEEN) or _texts(content, _BETWEEN)
+        if not (told or _has_texts(summary) or _has_texts(content)):
+            told = self._corrected()
+        self._assembler.thinking_end(self._block, told, reasoning_signature(raw))
 
     def close(self) -> None:
         super().close()
-        self._assembler.thinking_end(self._block, self._parts.text if self._parts.corrected else None)
+        self._assembler.thinking_end(self._block, self._corrected())
+
+    def _corrected(self) -> str | None:
+        """What is known of its parts, unless that is what was streamed."""
+        return self._parts.text if self._parts.corrected else None
 
     def amend(self, raw: RawItem) -> None:
         """The encrypted content may come as late as this."""
@@ -254,6 +260,14 @@ def _texts(parts: Any, between: str = "") -> str:
         for part in (parts if isinstance(parts, list) else ())
     )
     return between.join(text for text in told if text)
+
+
+def _has_texts(parts: Any) -> bool:
+    """Whether a list of parts tells texts, be they empty."""
+    return any(
+        isinstance(part, dict) and isinstance(part.get("text"), str)
+        for part in (parts if isinstance(parts, list) else ())
+    )
 
 
 def _arguments(raw: RawItem) -> str:

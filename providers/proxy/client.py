@@ -1,6 +1,5 @@
 """Calling a model through a proxy: what an agent takes as its ``stream_fn``."""
 
-import dataclasses
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any, cast
@@ -78,9 +77,7 @@ class ProxyStreamFn:
         check_type("model", model, Model)
         check_type("context", context, Context)
         check_type("options", options, SimpleStreamOptions | None)
-        own = options or SimpleStreamOptions()
-        if own.http_client is None and self._access.http_client is not None:
-            own = dataclasses.replace(own, http_client=self._access.http_client)
+        own = self._access.with_client(options or SimpleStreamOptions())
         payload = request_payload(model, context, own)  # now: the context may be appended to
 
         async def produce(writer: MessageWriter) -> None:

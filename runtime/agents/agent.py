@@ -111,7 +111,8 @@ class Agent(metaclass=OpenedOnly):
     def cancel_tool_call(self, tool_call_id: str) -> bool:
         """Cancel one tool call of the present run: the model reads that, and the run goes on.
 
-        False if there is no such call, or if its tool has returned already; then its own result stays.
+        False if there is no such call, or if its tool has returned already; then its own result stays, and a hook that
+        looks at it is waited for (``abort`` cuts that, too).
         """
         return self._run is not None and self._run.loop.cut_call(tool_call_id, CANCELLED)
 
@@ -261,9 +262,11 @@ class Agent(metaclass=OpenedOnly):
 
     # Underneath
 
-    def _running_tools(self) -> list[tuple[ToolCall, trio.lowlevel.Task]]:
-        slots = self._run.loop.running if self._run else ()
-        return [(slot.call, slot.task) for slot in slots if slot.task is not None]
+    def _running_tasks(self) -> tuple[trio.lowlevel.Task | None, dict[trio.lowlevel.Task, ToolCall]]:
+        """The task of the run, and those of its tools."""
+        if (run := self._run) is None:
+            return None, {}
+        return run.task, {slot.task: slot.call for slot in run.loop.running if slot.task is not None}
 
     def _refuse_below(self) -> None:
         if self._run is not None and self._run.is_mine:

@@ -39,7 +39,8 @@ from .tool import AgentContext, AgentToolResult, ToolExecutionMode
 from .toolbox import Toolbox
 
 UPDATES = 16
-"""So many updates of a batch may be on their way, beside the ends of all calls: an end never waits for room."""
+"""The room for what is on its way to readers, beside one place for each call of a batch. Who finds none waits: updates, which
+may take all of it, and then ends, too."""
 
 T = TypeVar("T")
 Emit = Callable[[AgentEvent], Awaitable[None]]
@@ -264,10 +265,8 @@ class Batch:
             slot.returned = True
             self._start_next(waiting, nursery, channel)
             report = Report(slot, outcome)
-            try:
-                channel.send_nowait(
-                    report
-                )  # there is room: a checkpoint more would be a tenth of what an abort costs
+            try:  # mostly there is room: a checkpoint more would be a tenth of what an abort costs
+                channel.send_nowait(report)
             except trio.WouldBlock:
                 await channel.send(report)
 
@@ -279,7 +278,11 @@ class Batch:
     async def _outcome(self, slot: Slot, channel: "trio.MemorySendChannel[Report]") -> Outcome:
         if self.config.after_tool_call is not None:  # it is told of the arguments as they are before the tool
             slot.asked = self._info(slot)
-        return await self._after(slot, await self._call_tool(slot, channel))
+        outcome = await self._call_tool(slot, channel)
+        if slot.was_cut:  # what the tool says does not count, and no hook is asked about it
+            return outcome
+        slot.delivered = True
+        return await self._after(slot, outcome)
 
     async def _call_tool(self, slot: Slot, channel: "trio.MemorySendChannel[Report]") -> Outcome:
         assert slot.tool is not None  # noqa: S101 - preflight found it

@@ -4,14 +4,15 @@ What the loop decides is in plain functions; what it waits for is either cut wit
 in a scope of the interruption) or never cut (emitting). So every start gets its end without any cleanup code.
 """
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, TypeVar
 
 from runtime import log
 from runtime.nurseries import explain, is_cancellation, without_cancellation
 from runtime.streams.assembler import ABORTED
-from runtime.streams.events import StreamDone, StreamError, StreamStart
+from runtime.streams.channel import MessageStream
 from runtime.values.checks import check_messages, check_type
 from runtime.values.context import Context
 from runtime.values.message import AssistantMessage, CustomMessage, Message, StopReason, ToolResultMessage
@@ -26,14 +27,14 @@ from .events import (
     AgentStart,
     MessageEnd,
     MessageStart,
-    MessageUpdate,
     TurnEnd,
     TurnStart,
 )
 from .hooks import TurnInfo, TurnUpdate, ask
-from .interruption import Interruption
+from .interruption import CutScope, Interruption
 from .mailbox import Envelope, Inbox, Mailbox, give_back
 from .outcome import TRUNCATED
+from .reading import Reading, Sink
 from .settings import AgentLoopConfig, SteeringPolicy
 from .slot import Slot
 from .tool import AgentContext
@@ -43,7 +44,6 @@ MAX_TRUNCATED = 3
 """So many turns in a row may end in tool calls that the output limit cut; then the run gives up."""
 
 T = TypeVar("T")
-Sink = Callable[[AgentEvent], Awaitable[None]]
 
 
 class _CutError(Exception):
@@ -234,7 +234,7 @@ class AgentLoop:
     # The reply
 
     async def _reply(self) -> AssistantMessage:
-        reading = _Reading(self._emit)
+        reading = Reading(self._emit)
         if not self._cut.is_set():
             try:
                 await self._read(reading)
@@ -248,18 +248,26 @@ class AgentLoop:
         await self._end_reply(message)
         return message
 
-    async def _read(self, reading: "_Reading") -> None:
+    async def _read(self, reading: Reading) -> None:
         with self._cut.scope() as entry:
             context, options = await self._model_input()
             async with self._config.stream_fn(self._config.model, context, options) as stream:
                 entry.spare()  # from here on an abort ends the stream, and the events that are here are still read
-                with self._cut.calls(stream.abort):
+                with self._cut.calls(partial(self._abort, stream, entry)):
                     async for event in stream:
                         await reading.take(event)
                     reading.end(await stream.result())
                 entry.resume()  # leaving the stream may take time, too
 
-    def _final(self, reading: "_Reading") -> AssistantMessage:
+    def _abort(self, stream: MessageStream, entry: CutScope) -> None:
+        """End a stream as ``Aborted``; one of the application's own that raises then is cut like a hook."""
+        try:
+            stream.abort()
+        except Exception as failure:  # noqa: BLE001 - prompt() raises it
+            self._cut.fail(failure)
+            entry.cancel()
+
+    def _final(self, reading: Reading) -> AssistantMessage:
         if reading.final is None or (
             reading.final.stop_reason is StopReason.Aborted and self._cut.failed_first
         ):
@@ -344,42 +352,3 @@ class AgentLoop:
             self._messages.append(event.message)
             self.added.append(event.message)
         await self._sink(event)
-
-
-class _Reading:
-    """The events of one reply on their way out: nothing before its start, the end apart."""
-
-    def __init__(self, emit: Sink) -> None:
-        self._emit = emit
-        self._last: StreamStart | MessageUpdate | None = None
-        self.started = False
-        self.final: AssistantMessage | None = None
-
-    async def take(self, event: Any) -> None:
-        match event:
-            case StreamDone() | StreamError():
-                return
-            case StreamStart():
-                self.started = True
-                self._last = event
-                await self._emit(MessageStart(event.partial))
-            case _ if self.started:
-                self._last = update = MessageUpdate(event)
-                await self._emit(update)
-
-    def end(self, message: object) -> None:
-        """The final message, which a stream of the application's own may get wrong."""
-        check_type("the result() of what stream_fn opened", message, AssistantMessage)
-        assert isinstance(message, AssistantMessage)  # noqa: S101 - just checked
-        self.final = message
-
-    @property
-    def partial(self) -> AssistantMessage | None:
-        """What had arrived, as far as it was read."""
-        match self._last:
-            case None:
-                return None
-            case StreamStart():
-                return self._last.partial
-            case MessageUpdate():
-                return self._last.message

@@ -5,10 +5,12 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from runtime.errors import ToolError
 from runtime.nurseries import explain
 from runtime.values.clock import now_ms
 from runtime.values.content import ToolCall
 from runtime.values.message import ToolResultMessage
+from runtime.values.usage import Usage
 
 from .tool import AgentToolResult
 
@@ -30,14 +32,15 @@ class Outcome:
     is_error: bool
 
     @classmethod
-    def error(cls, text: str) -> "Outcome":
+    def error(cls, text: str, usage: Usage | None = None) -> "Outcome":
         """A failure in our words."""
-        return cls(AgentToolResult.text(text), True)
+        return cls(AgentToolResult.text(text, usage=usage), True)
 
     @classmethod
     def of(cls, failure: BaseException) -> "Outcome":
-        """A failure in the words of an exception."""
-        return cls.error(explain(failure))
+        """A failure in the words of an exception, with what had been consumed if it says so."""
+        usage = failure.usage if isinstance(failure, ToolError) else None
+        return cls.error(explain(failure), usage if isinstance(usage, Usage) else None)
 
     @classmethod
     def returned(cls, name: str, result: object) -> "Outcome":

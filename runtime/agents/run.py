@@ -5,7 +5,7 @@ So the run always says how it ended; only its readers have a deadline then.
 """
 
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Self
+from typing import Any, Self
 
 import trio
 
@@ -13,6 +13,7 @@ from runtime import log
 from runtime.errors import AgentBusyError
 from runtime.nurseries import SingleVoiceNursery, holds_cancellation, when_set
 from runtime.values.message import AssistantMessage, Message
+from runtime.values.text import printable
 
 from .emitter import Emitter
 from .events import AgentEnd, AgentEvent
@@ -33,17 +34,17 @@ async def run_shielded(
     grace: float,
     abort: trio.Event | None = None,
     on_outer_cancel: Callable[[], None],
-    resisting: Callable[[], str],
+    warn: Callable[[], None],
 ) -> None:
     """Await ``main`` to its end. A cancellation from outside, or ``abort``, cuts it; the cancellation goes on afterwards.
 
-    After ``grace`` seconds a warning names what still runs; it is waited for all the same.
+    What still runs after ``grace`` seconds is warned of; it is waited for all the same.
     """
     done = trio.Event()
     if abort is not None and abort.is_set():
         cut.abort()
     async with SingleVoiceNursery() as nursery:
-        nursery.start_soon(_warden, cut, done, grace, on_outer_cancel, resisting)
+        nursery.start_soon(_warden, cut, done, grace, on_outer_cancel, warn)
         if abort is not None:
             nursery.start_soon(when_set, abort, cut.abort)
         with trio.CancelScope(shield=True):
@@ -59,13 +60,13 @@ async def _warden(
     done: trio.Event,
     grace: float,
     on_outer_cancel: Callable[[], None],
-    resisting: Callable[[], str],
+    warn: Callable[[], None],
 ) -> None:
     try:
         await cut.wait()
         with trio.move_on_after(grace):
             await trio.sleep_forever()
-        _warn(grace, resisting)
+        warn()
         await trio.sleep_forever()
     except trio.Cancelled:
         if not done.is_set():
@@ -74,13 +75,8 @@ async def _warden(
             with trio.move_on_after(grace, shield=True):
                 await done.wait()
             if not done.is_set():
-                _warn(grace, resisting)
+                warn()
         raise
-
-
-def _warn(grace: float, resisting: Callable[[], str]) -> None:
-    still = resisting()
-    log.warn(f"aborted {grace} s ago, but still running: {still}", resisting=still, seconds=grace)
 
 
 class Run:
@@ -98,7 +94,7 @@ class Run:
         self._config = config
         self._failure_told = False
         self._abandoned = False
-        self._task: trio.lowlevel.Task | None = None
+        self.task: trio.lowlevel.Task | None = None
 
     @property
     def reply(self) -> AssistantMessage | None:
@@ -113,7 +109,7 @@ class Run:
         self, prompts: Iterable[Message | Envelope], poll_first: bool, finish: Callable[[], None]
     ) -> None:
         """Run to the end and settle; what went wrong is kept for ``outcome``, and raised by nothing else."""
-        self._task = trio.lowlevel.current_task()
+        self.task = trio.lowlevel.current_task()
         bound = log.bind_run(self._agent, self.number)
         log.debug("run started")
         try:
@@ -124,14 +120,14 @@ class Run:
                     grace=self._config.abort_grace,
                     abort=self._config.options.abort,
                     on_outer_cancel=self._emitter.hurry_listeners,
-                    resisting=self._resisting,
+                    warn=self._warn,
                 )
         except BaseException as bug:  # noqa: ASYNC103 - what holds a cancellation is raised
             if holds_cancellation(bug):
                 raise
             self._cut.fail(bug)
         finally:
-            self._task = None
+            self.task = None
             log.debug("run ended", turns=self.loop.turn, **self._ending())
             finish()
             self.settled.set()
@@ -161,22 +157,39 @@ class Run:
     def _log_unheard_failure(self) -> None:
         if self._cut.failure is not None and not self._failure_told:
             self._failure_told = True
-            log.error("application code failed in a run that nobody waits for", exc_info=self._cut.failure)
+            log.error(
+                "application code failed in a run that nobody waits for",
+                exc_info=self._cut.failure,
+                **self._bound,
+            )
 
     def _ending(self) -> dict[str, str]:
         if self._cut.failure is not None:
             return {"outcome": type(self._cut.failure).__name__}
         return {"outcome": str(self.reply.stop_reason)} if self.reply else {}
 
-    def _resisting(self) -> str:
-        tools = [f"{slot.call.name} ({slot.call.id})" for slot in self.loop.running]
-        return ", ".join(tools) or "a hook or a reader of events"
+    @property
+    def _bound(self) -> dict[str, Any]:
+        """What the lines of the run's own task carry, for those that another task writes."""
+        turn = {"turn": self.loop.turn} if self.loop.turn else {}
+        return {"agent": self._agent, "run": self.number, **turn}
+
+    def _warn(self) -> None:
+        tools = [f"{printable(slot.call.name)} ({printable(slot.call.id)})" for slot in self.loop.running]
+        still = ", ".join(tools) or "a hook or a reader of events"
+        grace = self._config.abort_grace
+        log.warn(
+            f"aborted {grace} s ago, but still running: {still}",
+            resisting=still,
+            seconds=grace,
+            **self._bound,
+        )
 
     @property
     def is_mine(self) -> bool:
         """Whether the present task is one of this run: it must not wait for it."""
         task: trio.lowlevel.Task | None = trio.lowlevel.current_task()
-        while task is not None and task is not self._task:
+        while task is not None and task is not self.task:
             task = task.parent_nursery.parent_task if task.parent_nursery else None
         return task is not None
 

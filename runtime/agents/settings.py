@@ -44,7 +44,7 @@ class SteeringPolicy(StrEnum):
     """What becomes of the tool calls of a batch when a steering message arrives, or waits already.
 
     ``finish_batch``: all of them run. ``skip_unstarted``: those that run go on, the others get an error result that says so.
-    ``cancel_batch``: those that run are cancelled, too. The message joins at the next turn in any case.
+    ``cancel_batch``: those whose tool runs are cancelled, too. The message joins at the next turn in any case.
     """
 
     FinishBatch = "finish_batch"

@@ -19,7 +19,8 @@ from .tool import AgentTool, AgentToolResult
 class Slot:
     """One call. ``arguments`` are what the tool gets, ``shown`` a copy for readers, who may do with it what they like.
 
-    ``task`` is what runs its tool, ``returned`` when nothing of it runs any more, ``ended`` when its end was told.
+    ``task`` is what runs its tool, ``delivered`` when that has given its result (hooks may still look at it), ``returned``
+    when nothing of it runs any more, ``ended`` when its end was told.
     """
 
     index: int
@@ -29,6 +30,7 @@ class Slot:
     arguments: Any = None
     asked: ToolCallInfo | None = None
     task: trio.lowlevel.Task | None = None
+    delivered: bool = False
     returned: bool = False
     ended: bool = False
     reason: str | None = None
@@ -50,6 +52,11 @@ class Slot:
         """Whether its tool was started."""
         return self.task is not None
 
+    @property
+    def was_cut(self) -> bool:
+        """Whether what is awaited for it was cancelled, alone or with the run."""
+        return self._scope is not None and self._scope.was_cut
+
     def hold(self, scope: CutScope) -> None:
         """What is awaited for this call from here on is in that scope."""
         self._scope = scope
@@ -57,8 +64,8 @@ class Slot:
             scope.cancel()
 
     def cut(self, reason: str) -> bool:
-        """End this call alone, as an error of that text; False if it has returned, and keeps its own result."""
-        if self.returned or self.ended:
+        """End this call alone, as an error of that text; False if its tool has delivered, whose result stays."""
+        if self.delivered or self.returned or self.ended:
             return False
         if self.reason is None:
             self.reason = reason

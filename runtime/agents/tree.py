@@ -3,13 +3,15 @@
 import signal as signals
 import sys
 import weakref
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from types import FrameType
 from typing import Any, TextIO
 
 import trio
+
+from runtime.values.text import printable
 
 from .agent import Agent
 
@@ -27,13 +29,15 @@ class ToolNode:
 
     def lines(self) -> Iterator[str]:
         """As text, what is below it indented."""
-        yield f"tool {self.name} ({self.call_id})"
+        yield f"tool {printable(self.name)} ({printable(self.call_id)})"
         yield from _below(self.agents)
 
 
 @dataclass(frozen=True)
 class AgentNode:
-    """An agent at this moment. ``run`` and ``turn`` are 0 for one that is idle."""
+    """An agent at this moment. ``run`` and ``turn`` are 0 for one that is idle; ``agents`` are those that its hooks and
+    listeners have opened.
+    """
 
     name: str
     run: int
@@ -41,18 +45,19 @@ class AgentNode:
     messages: int
     queued: int
     tools: tuple[ToolNode, ...] = ()
+    agents: "tuple[AgentNode, ...]" = ()
 
     def lines(self) -> Iterator[str]:
         """As text, what is below it indented."""
         doing = f"run {self.run}, turn {self.turn}" if self.run else "idle"
         queued = f", {self.queued} queued" if self.queued else ""
-        yield f"agent {self.name}: {doing}, {self.messages} messages{queued}"
-        yield from _below(self.tools)
+        yield f"agent {printable(self.name)}: {doing}, {self.messages} messages{queued}"
+        yield from _below((*self.tools, *self.agents))
 
 
 @dataclass(frozen=True)
 class AgentTree:
-    """All agents of one ``trio.run`` at one moment; ``str`` draws it."""
+    """All agents of one ``trio.run`` at one moment; ``str`` draws it, for a terminal: names and ids may be a model's."""
 
     agents: tuple[AgentNode, ...] = ()
 
@@ -61,7 +66,10 @@ class AgentTree:
 
 
 def agent_tree() -> AgentTree:
-    """The agents that are open in this ``trio.run``, wherever they were opened; RuntimeError outside of trio."""
+    """The agents that are open in this ``trio.run``, wherever they were opened: in tools, hooks and listeners, too.
+
+    Raises RuntimeError outside of trio.
+    """
     root = trio.lowlevel.current_root_task()
     assert root is not None  # noqa: S101 - trio runs
     return AgentTree(tuple(_agents_below(root)))
@@ -115,7 +123,7 @@ def settle_in(nursery: trio.Nursery, agent: Agent) -> None:
     _HOMES[nursery] = weakref.ref(agent)  # an agent knows its nursery: held strongly, neither would ever go
 
 
-def _agents_below(task: trio.lowlevel.Task) -> Iterator[AgentNode]:
+def _agents_below(task: trio.lowlevel.Task, but: "Container[trio.lowlevel.Task]" = ()) -> Iterator[AgentNode]:
     for nursery in tuple(task.child_nurseries):
         home = _HOMES.get(nursery)
         agent = home() if home is not None else None
@@ -123,21 +131,21 @@ def _agents_below(task: trio.lowlevel.Task) -> Iterator[AgentNode]:
             yield _node(agent)
             continue
         for child in tuple(nursery.child_tasks):
-            yield from _agents_below(child)
+            if child not in but:
+                yield from _agents_below(child, but)
 
 
 def _node(agent: Agent) -> AgentNode:
     figures = agent.statistics()
+    run, tools = agent._running_tasks()  # noqa: SLF001 - it draws what agents do not show
     return AgentNode(
         agent.name,
         figures.runs if agent.is_running else 0,
         figures.turn,
         figures.messages,
         figures.queued_steering + figures.queued_follow_up,
-        tuple(
-            ToolNode(call.name, call.id, tuple(_agents_below(task)))
-            for call, task in agent._running_tools()  # noqa: SLF001 - it draws what agents do not show
-        ),
+        tuple(ToolNode(call.name, call.id, tuple(_agents_below(task))) for task, call in tools.items()),
+        tuple(_agents_below(run, tools)) if run is not None else (),
     )
 
 

@@ -16,9 +16,8 @@ from runtime import (
     UserMessage,
     open_agent,
 )
+from runtime.terminal import INTERRUPTED, LineReader
 
-from .interrupts import INTERRUPTED
-from .keyboard import Keyboard
 from .narrator import Narrator
 from .responder import HINT
 from .screen import Screen, Style
@@ -28,7 +27,7 @@ RULES = "What you type while the agent works is steering. Ctrl-C aborts the run,
 
 async def chat(options: AgentOptions, screen: Screen) -> int:
     """Chat until the end of input, and until what was asked by then is answered."""
-    keyboard = Keyboard()
+    keyboard = LineReader()
     screen.line(f"agentrio: a chat with {options.model.id} ({options.model.provider})", Style.Title)
     screen.line(RULES, Style.Faint)
     if options.model.provider == "faux":
@@ -42,7 +41,7 @@ async def chat(options: AgentOptions, screen: Screen) -> int:
 class Chat:
     """One conversation: somebody types, the agent answers, and neither waits for the other."""
 
-    def __init__(self, agent: Agent, screen: Screen, keyboard: Keyboard) -> None:
+    def __init__(self, agent: Agent, screen: Screen, keyboard: LineReader) -> None:
         self._agent = agent
         self._screen = screen
         self._keyboard = keyboard

@@ -7,11 +7,11 @@ import trio
 from trio.testing import MockClock
 
 from runtime import AgentrioError
+from runtime.terminal import until_interrupted
 
 from .chat import chat
 from .command_line import Arguments, parse
 from .endpoint import ask, endpoint_agent, failed
-from .interrupts import until_interrupted
 from .responder import scripted_agent
 from .scenes import play
 from .screen import Screen

@@ -99,12 +99,19 @@ def _check_block(event: AssistantMessageEvent, phases: dict[int, str]) -> None:
     phases[index] = phase
 
 
-def assert_event_grammar(events: Iterable[AgentEvent]) -> None:
-    """The events are whole runs, each from AgentStart to AgentEnd, every start with its end; a recorder will do, too."""
+def assert_event_grammar(events: Iterable[AgentEvent], *, runs: int | None = None) -> None:
+    """The events are whole runs, each from AgentStart to AgentEnd, every start with its end; a recorder will do, too.
+
+    No events are no runs, which is right where everything may be cut: elsewhere say how many ``runs`` there must be, so that
+    a recorder that heard nothing fails.
+    """
     with _walking(events, list_events) as walk:
+        found = 0
         for event in walk:
             _require(isinstance(event, AgentStart), f"{event.type} outside a run")
             _check_run(walk)
+            found += 1
+        _require(runs in (None, found), f"{found} runs, where there must be {runs}")
 
 
 def _check_run(events: Iterator[AgentEvent]) -> None:

@@ -27,6 +27,12 @@ def clean_text(text: str) -> str:
     return text
 
 
+def printable(text: str, limit: int = 100) -> str:
+    """What somebody else wrote, for a line on a terminal: without line breaks and escapes, and cut when it is long."""
+    shown = text if len(text) <= limit else f"{text[: limit - 1]}…"
+    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in shown)
+
+
 def clean_json(value: Any, depth: int = 0) -> Any:
     """A private copy of a JSON value, its strings cleaned; ValueError for what JSON cannot say."""
     match value:

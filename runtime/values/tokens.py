@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from .content import ImageContent, TextContent, ThinkingContent, ToolCall
 from .context import Context
-from .message import AssistantMessage, CustomMessage, Message, ToolResultMessage, UserMessage
+from .message import AssistantMessage, CustomMessage, Message, ToolResultMessage
 from .text import compact_json, utf16_units
 from .tool import Tool
 

@@ -137,7 +137,8 @@ async def test_settling_waits_for_a_thread_and_warns_about_it(caplog):
                 release.set()
                 await agent.wait_for_idle()
                 assert not agent.state.is_streaming
-    assert "threaded (c0)" in caplog.text
+    warning = next(record for record in caplog.records if "threaded (c0)" in record.msg)
+    assert (warning.agent, warning.run, warning.turn) == ("agent", 1, 1)
     assert result_texts(agent) == ["Operation aborted"]
 
 
@@ -313,7 +314,7 @@ async def test_an_exception_of_the_block_wins(autojump_clock):
             async with agent.stream("hi") as run:
                 await anext(run)
                 raise KeyError("mine")
-    assert_event_grammar(recorder.events)
+    assert_event_grammar(recorder.events, runs=1)
     assert_transcript_valid(agent.state.messages)
 
 
@@ -332,7 +333,7 @@ def test_cancelling_around_the_block_still_ends_every_start():
         assert_transcript_valid(agent.state.messages)
 
     trio.run(main, clock=MockClock(autojump_threshold=0))
-    assert_event_grammar(recorder.events)
+    assert_event_grammar(recorder.events, runs=1)
 
 
 def test_listeners_share_the_grace_when_the_agent_is_cancelled(caplog):

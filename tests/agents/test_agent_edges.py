@@ -8,7 +8,17 @@ import trio
 from agent_doubles import Probe, after, calls, opened, result_texts, says, sleeper
 
 from providers.faux import register_faux_provider
-from runtime import AgentContext, AgentLoopConfig, add_agent_context, open_agent, run_agent_loop, user
+from runtime import (
+    AgentContext,
+    AgentLoopConfig,
+    DeliveryStatus,
+    StopReason,
+    add_agent_context,
+    open_agent,
+    run_agent_loop,
+    user,
+)
+from runtime.testing import open_fake_server
 
 
 async def test_an_agent_whose_block_was_left_is_not_kept_alive():
@@ -19,6 +29,30 @@ async def test_an_agent_whose_block_was_left_is_not_kept_alive():
         del agent
     gc.collect()
     assert gone() is None
+
+
+async def test_a_run_over_http_leaves_no_cycles_behind():
+    """Nothing of it waits for the garbage collector, which has enough to do where there are many agents."""
+
+    async def run() -> None:
+        async with open_fake_server(calls("look"), says("fine")) as server:
+            async with open_agent(server.chat_completions.model("any"), tools=[Probe("look")]) as agent:
+                assert (await agent.prompt("Look around.")).text == "fine"
+
+    await run()  # what is made only once is made now
+    gc.collect()
+    gc.disable()
+    gc.set_debug(gc.DEBUG_SAVEALL)
+    try:
+        await run()
+        gc.collect()
+        rooms = {type(garbage).__module__ for garbage in gc.garbage}
+    finally:
+        gc.set_debug(0)
+        gc.garbage.clear()
+        gc.enable()
+    ours = ("runtime.agents", "runtime.streams", "runtime.values", "providers", "tools")
+    assert [room for room in rooms if room.startswith(ours) and "faux" not in room] == []
 
 
 async def test_what_an_abort_cut_cannot_be_cut_for_another_reason(autojump_clock):
@@ -39,6 +73,64 @@ async def test_what_an_abort_cut_cannot_be_cut_for_another_reason(autojump_clock
         nursery.start_soon(after, 1, cut)
         await agent.prompt("go")
         assert result_texts(agent) == ["Operation aborted", "Operation aborted"]
+
+
+def said_by_the_user(agent):
+    return [message.content for message in agent.state.messages if message.role == "user"]
+
+
+async def test_a_message_that_was_polled_goes_back_when_the_run_is_aborted_before_it_joins():
+    """It is queued as before, and comes first in the next run."""
+    deliveries = []
+    waiting = []
+
+    async def listener(event):
+        if event.type == "tool_execution_end":
+            deliveries.extend([agent.steer("first"), agent.steer("second")])
+        if event.type == "turn_start" and deliveries and not waiting:
+            waiting.append(agent.statistics().queued_steering)
+            agent.abort()
+
+    async with opened(calls("work"), says("yes"), says("and yes"), tools=[Probe("work")]) as (agent, _, _):
+        agent.subscribe(listener)
+        assert (await agent.prompt("go")).stop_reason is StopReason.Aborted
+        assert waiting == [1]  # the first one was on its way
+        assert [delivery.status for delivery in deliveries] == [DeliveryStatus.Queued] * 2
+        assert agent.statistics().queued_steering == 2
+        await agent.prompt("again")
+        assert [(one.run, one.turn) for one in deliveries] == [(2, 1), (2, 2)]
+        assert said_by_the_user(agent) == ["go", "again", "first", "second"]
+
+
+def aborts_at_the_start(agent):
+    """A listener on the agent that aborts each run at its first event."""
+
+    async def listener(event):
+        if event.type == "agent_start":
+            agent.abort()
+
+    return agent.subscribe(listener)
+
+
+async def test_a_prompt_of_a_run_that_is_aborted_at_its_start_is_kept():
+    """It is in the transcript, for continue_run() to go on from."""
+    async with opened(says("ok")) as (agent, _, _):
+        with aborts_at_the_start(agent):
+            assert (await agent.prompt("go")).stop_reason is StopReason.Aborted
+        assert said_by_the_user(agent) == ["go"]
+        assert (await agent.continue_run()).text == "ok"
+
+
+async def test_what_a_run_took_from_a_queue_goes_back_when_it_is_aborted_at_its_start():
+    """continue_run() takes queued messages as prompts; they have not joined."""
+    async with opened(says("hi"), says("ok"), says("gone")) as (agent, _, _):
+        await agent.prompt("hello")
+        delivery = agent.follow_up("go")
+        with aborts_at_the_start(agent):
+            assert (await agent.continue_run()).stop_reason is StopReason.Aborted
+        assert (said_by_the_user(agent), delivery.status) == (["hello"], DeliveryStatus.Queued)
+        assert (await agent.prompt("more")).text == "gone"
+        assert (said_by_the_user(agent), delivery.turn) == (["hello", "more", "go"], 2)
 
 
 async def test_a_tool_cannot_follow_the_agent_that_called_it():

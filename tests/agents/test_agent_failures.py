@@ -5,12 +5,13 @@ from contextlib import asynccontextmanager
 
 import pytest
 import trio
-from agent_doubles import Probe, calls, opened, result_texts, roles, says
+from agent_doubles import Probe, after, calls, opened, result_texts, roles, says
 
 from providers.faux import register_faux_provider
 from runtime.agents.opening import open_agent
 from runtime.agents.settings import AgentOptions
 from runtime.errors import InvalidOptionError, QueueFullError
+from runtime.streams.call import stream_simple
 from runtime.values.content import ToolCall
 from runtime.values.message import StopReason, user
 from runtime.values.model import Model
@@ -109,6 +110,126 @@ async def test_a_listener_that_raises_during_a_batch_aborts_its_tools(autojump_c
     assert result_texts(agent) == ["Operation aborted"] * 2
     assert agent.state.messages[-1].stop_reason is StopReason.Error
     assert agent.state.messages[-1].error_message == "a bug"
+
+
+class WordlessError(Exception):
+    """One whose text cannot be had."""
+
+    def __str__(self):
+        raise LookupError("no words")
+
+
+@pytest.mark.parametrize("where", ["transform_context", "should_stop_after_turn", "listener", "tool"])
+async def test_an_exception_that_cannot_be_told_is_told_by_its_type(where):
+    """The run has its whole lifecycle all the same."""
+
+    async def work(*_):
+        raise WordlessError
+
+    hooks = {where: work} if "_" in where else {}
+    async with opened(calls("a"), says("ok"), tools=[Probe("a", work)], **hooks) as (agent, recorder, faux):
+        if where == "listener":
+            agent.subscribe(work)
+        if where == "tool":
+            assert (await agent.prompt("hi")).text == "ok"
+            assert result_texts(agent) == ["WordlessError"]
+        else:
+            with pytest.raises(WordlessError):
+                await agent.prompt("hi")
+            assert agent.state.error_message == "WordlessError"
+        assert recorder.types[-1] == "agent_end"
+        faux.set_responses([])
+
+
+async def test_a_stream_of_ones_own_that_cannot_be_aborted_is_cut(autojump_clock):
+    """abort() does not raise what its abort() raises, and nothing hangs: prompt() raises it."""
+
+    class Stubborn:
+        def __aiter__(self):
+            return self
+
+        async def __anext__(self):
+            await trio.sleep(60)
+            raise StopAsyncIteration
+
+        def abort(self):
+            raise BugError("a bug")
+
+        async def result(self):
+            return says("too late")
+
+    @asynccontextmanager
+    async def stream_fn(model, context, options):
+        yield Stubborn()
+
+    async with opened(stream_fn=stream_fn) as (agent, _, _), trio.open_nursery() as nursery:
+        nursery.start_soon(after, 1, agent.abort)
+        with pytest.raises(BugError):
+            await agent.prompt("hi")
+        assert trio.current_time() == 1
+        assert agent.state.messages[-1].stop_reason is StopReason.Aborted
+
+
+async def test_a_stream_of_ones_own_that_gives_no_events_fails_the_run():
+    """It is told what it gave, and the reply that had begun has its end."""
+
+    @asynccontextmanager
+    async def stream_fn(model, context, options):
+        async with stream_simple(model, context, options) as stream:
+            yield Junk(stream)
+
+    class Junk:
+        def __init__(self, stream):
+            self._stream = stream
+            self._junk = False
+
+        def __aiter__(self):
+            return self
+
+        async def __anext__(self):
+            self._junk, give = True, self._junk
+            return "a word" if give else await anext(self._stream)
+
+        def abort(self):
+            self._stream.abort()
+
+        async def result(self):
+            return await self._stream.result()
+
+    async with opened(says("hi"), stream_fn=stream_fn) as (agent, recorder, _):
+        with pytest.raises(InvalidOptionError, match="gave str, which is no event of a stream"):
+            await agent.prompt("hi")
+        assert agent.state.messages[-1].stop_reason is StopReason.Error
+        assert recorder.types[-1] == "agent_end"
+
+
+async def test_a_stream_of_ones_own_that_starts_again_is_one_reply():
+    """As one that tries a second model does: the reply starts once, and is what the last one says."""
+
+    class Chain:
+        def __init__(self, *streams):
+            self._streams = streams
+
+        async def __aiter__(self):
+            for stream in self._streams:
+                async for event in stream:
+                    yield event
+
+        def abort(self):
+            for stream in self._streams:
+                stream.abort()
+
+        async def result(self):
+            return await self._streams[-1].result()
+
+    @asynccontextmanager
+    async def stream_fn(*request):
+        async with stream_simple(*request) as first, stream_simple(*request) as second:
+            yield Chain(first, second)
+
+    async with opened(says("hm"), says("hi"), stream_fn=stream_fn) as (agent, recorder, _):
+        assert (await agent.prompt("hi")).text == "hi"
+        assert recorder.types.count("message_start") == 2  # the prompt's, and the reply's
 
 
 async def test_keyboard_interrupt_in_a_tool_leaves_prompt():

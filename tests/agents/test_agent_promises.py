@@ -212,6 +212,8 @@ async def test_a_failure_while_the_caller_was_cancelled_is_logged(autojump_clock
                 await agent.prompt("hi")
             assert agent.state.error_message is not None
     assert "listener is broken" in caplog.text
+    (failure,) = caplog.records
+    assert (failure.agent, failure.run, failure.turn) == ("agent", 1, 2)
 
 
 async def test_a_failure_behind_an_exception_of_the_block_is_logged(caplog):

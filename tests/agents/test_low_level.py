@@ -31,7 +31,7 @@ async def test_run_agent_loop_awaits_the_whole_loop():
     assert roles(added) == ["user", "assistant", "toolResult", "assistant"]
     assert len(context.messages) == 2
     assert roles(provider.calls[0].context.messages) == ["user", "assistant", "user"]
-    assert_event_grammar(recorder.events)
+    assert_event_grammar(recorder.events, runs=1)
 
 
 async def test_sources_of_messages_are_polled():
@@ -77,7 +77,7 @@ async def test_agent_loop_streams_the_same_events():
     async with agent_loop([user("hi")], AgentContext(tools=(Probe("a"),)), config) as stream:
         events = [event async for event in stream]
         added = await stream.result()
-    assert_event_grammar(events)
+    assert_event_grammar(events, runs=1)
     assert list(events[-1].messages) == added
     provider.set_responses([says("more")])
     async with agent_loop_continue(AgentContext(messages=added[:-1]), config) as stream:
@@ -96,7 +96,7 @@ async def test_the_signal_of_the_options_aborts_the_loop(autojump_clock):
     config = AgentLoopConfig(model=provider.get_model(), options=SimpleStreamOptions(abort=abort))
     added = await run_agent_loop([user("hi")], AgentContext(tools=(Probe("a", endless),)), config, recorder)
     assert added[-1].stop_reason is StopReason.Aborted
-    assert_event_grammar(recorder.events)
+    assert_event_grammar(recorder.events, runs=1)
 
 
 def test_a_cancellation_goes_on_after_every_start_has_had_its_end():
@@ -113,7 +113,7 @@ def test_a_cancellation_goes_on_after_every_start_has_had_its_end():
         assert scope.cancelled_caught
 
     trio.run(main, clock=MockClock(autojump_threshold=0))
-    assert_event_grammar(recorder.events)
+    assert_event_grammar(recorder.events, runs=1)
     assert recorder.events[-1].messages[-1].stop_reason is StopReason.Aborted
 
 

@@ -1,10 +1,14 @@
 """What becomes of tool calls when a steering message arrives, and of one that is cancelled alone."""
 
+import math
+from contextlib import suppress
+from functools import partial
+
 import pytest
 import trio
 from agent_doubles import Probe, after, calls, opened, result_texts, roles, says, sleeper, tool_ends
 
-from runtime import DeliveryStatus, InvalidOptionError, SteeringPolicy, StopReason, open_agent
+from runtime import DeliveryStatus, InvalidOptionError, ResultPatch, SteeringPolicy, StopReason, open_agent
 
 SKIPPED = "Tool call skipped: a new message arrived before it started"
 SUPERSEDED = "Tool call cancelled: a new message arrived"
@@ -134,6 +138,7 @@ async def test_an_abort_wins_over_a_message_that_comes_later(autojump_clock):
         reply = await agent.prompt("go")
         assert reply.stop_reason is StopReason.Aborted
         assert agent.has_queued_messages
+        assert result_texts(agent) == ["Operation aborted", "Operation aborted"]
 
 
 def test_a_policy_that_is_none_is_refused():
@@ -206,3 +211,138 @@ async def test_a_call_that_does_not_exist_cannot_be_cancelled():
         assert agent.cancel_tool_call("c0") is False
         await agent.prompt("go")
         assert agent.cancel_tool_call("c0") is False
+
+
+async def looks_for(seconds, info, result):
+    """What a hook after a tool does that takes its time."""
+    await trio.sleep(seconds)
+    return ResultPatch(content=f"{result.plain_text}, and looked at")
+
+
+async def test_what_a_tool_has_delivered_is_not_lost_while_a_hook_looks_at_it(autojump_clock):
+    """Neither to a cancellation of the call nor to a message that cancels the batch: the hook is waited for."""
+    async with (
+        opened(
+            calls("first", "second"),
+            says("well"),
+            tools=[sleeper("first", 1), sleeper("second", 9)],
+            after_tool_call=partial(looks_for, 5),
+            steering_policy="cancel_batch",
+        ) as (agent, _, _),
+        trio.open_nursery() as nursery,
+    ):
+        answers = []
+        nursery.start_soon(after, 2, lambda: answers.append(agent.cancel_tool_call("c0")))
+        nursery.start_soon(after, 3, lambda: agent.steer("hurry up"))
+        await agent.prompt("go")
+        assert answers == [False]
+        assert result_texts(agent) == ["first done, and looked at", SUPERSEDED]
+        assert trio.current_time() == 6
+
+
+async def test_a_hook_that_hangs_after_a_tool_is_cut_by_an_abort(autojump_clock):
+    """Also after a cancellation of the call has left it alone."""
+    async with (
+        opened(calls("first"), tools=[Probe("first")], after_tool_call=partial(looks_for, math.inf)) as (
+            agent,
+            _,
+            _,
+        ),
+        trio.open_nursery() as nursery,
+    ):
+        nursery.start_soon(after, 1, lambda: agent.cancel_tool_call("c0"))
+        nursery.start_soon(after, 2, agent.abort)
+        assert (await agent.prompt("go")).stop_reason is StopReason.Aborted
+        assert result_texts(agent) == ["Operation aborted"]
+        assert trio.current_time() == 2
+
+
+async def test_no_hook_is_asked_about_a_call_that_was_cancelled(autojump_clock):
+    """Not even when the tool returns something all the same."""
+    asked = []
+
+    async def stubborn(call):
+        with suppress(trio.Cancelled):
+            await trio.sleep_forever()
+
+    async def hook(info, result):
+        asked.append(info.call.id)
+
+    async with (
+        opened(calls("slow"), says("well"), tools=[Probe("slow", stubborn)], after_tool_call=hook) as (
+            agent,
+            _,
+            _,
+        ),
+        trio.open_nursery() as nursery,
+    ):
+        nursery.start_soon(after, 1, lambda: agent.cancel_tool_call("c0"))
+        await agent.prompt("go")
+        assert result_texts(agent) == ["Tool call cancelled"]
+    assert asked == []
+
+
+async def test_a_call_whose_end_waits_to_be_told_keeps_its_result(autojump_clock):
+    """A listener is slow, so that the tool has returned long before its end is told."""
+
+    async def slow(event):
+        if event.type == "tool_execution_end" and event.tool_name == "first":
+            await trio.sleep(5)
+
+    async with (
+        opened(calls("first", "second"), says("well"), tools=[sleeper("first", 1), sleeper("second", 2)]) as (
+            agent,
+            _,
+            _,
+        ),
+        trio.open_nursery() as nursery,
+    ):
+        agent.subscribe(slow)
+        answers = []
+        nursery.start_soon(after, 3, lambda: answers.append(agent.cancel_tool_call("c1")))
+        await agent.prompt("go")
+        assert answers == [False]
+        assert result_texts(agent) == ["first done", "second done"]
+
+
+async def test_a_call_that_ended_before_its_tool_began_cannot_be_cancelled_again(autojump_clock):
+    """It was cancelled while it waited for its turn, and its end waits to be told."""
+
+    async def slow(event):
+        if event.type == "tool_execution_end" and event.tool_name == "first":
+            await trio.sleep(5)
+
+    tools = [sleeper("first", 2), sleeper("second", 3)]
+    async with (
+        opened(calls("first", "second"), says("well"), tools=tools, max_concurrent_tools=1) as (agent, _, _),
+        trio.open_nursery() as nursery,
+    ):
+        agent.subscribe(slow)
+        answers = []
+        for at in (1, 3):
+            nursery.start_soon(after, at, lambda: answers.append(agent.cancel_tool_call("c1")))
+        await agent.prompt("go")
+        assert answers == [True, False]
+        assert result_texts(agent) == ["first done", "Tool call cancelled"]
+
+
+async def test_the_first_reason_is_the_one_that_is_told(autojump_clock):
+    """A call that was cancelled says so, also when a message arrives while it still tidies up."""
+
+    async def tidies_up(call):
+        try:
+            await trio.sleep_forever()
+        finally:
+            with trio.CancelScope(shield=True):
+                await trio.sleep(3)
+
+    async with (
+        opened(
+            calls("slow"), says("well"), tools=[Probe("slow", tidies_up)], steering_policy="cancel_batch"
+        ) as (agent, _, _),
+        trio.open_nursery() as nursery,
+    ):
+        nursery.start_soon(after, 1, lambda: agent.cancel_tool_call("c0"))
+        nursery.start_soon(after, 2, lambda: agent.steer("hurry up"))
+        await agent.prompt("go")
+        assert result_texts(agent) == ["Tool call cancelled"]

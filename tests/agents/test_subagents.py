@@ -53,7 +53,7 @@ async def test_what_a_called_agent_does_is_seen_from_above():
         await agent.prompt("go")
         assert result_texts(agent) == ["found"]
     seen = below(recorder, "researcher")
-    assert_event_grammar(seen)
+    assert_event_grammar(seen, runs=1)
     assert (type(seen[0]), type(seen[-1])) == (AgentStart, AgentEnd)
     first = recorder.of(SubagentEvent)[0]
     assert first.model_dump() == {
@@ -70,10 +70,10 @@ async def test_a_path_has_all_steps():
     async with opened(calls("research"), says("so"), tools=[research]) as (agent, recorder, _):
         await agent.prompt("go")
         assert result_texts(agent) == ["found gold"]
-    assert_event_grammar(below(recorder, "researcher", "digger"))
+    assert_event_grammar(below(recorder, "researcher", "digger"), runs=1)
     middle = below(recorder, "researcher")
     assert not any(isinstance(event, SubagentEvent) for event in middle)
-    assert_event_grammar(middle)
+    assert_event_grammar(middle, runs=1)
 
 
 async def test_two_called_agents_are_told_apart():
@@ -86,7 +86,8 @@ async def test_two_called_agents_are_told_apart():
         await agent.prompt("go")
     for call in ("c0", "c1"):
         assert_event_grammar(
-            [event.event for event in recorder.of(SubagentEvent) if event.path[0].tool_call_id == call]
+            [event.event for event in recorder.of(SubagentEvent) if event.path[0].tool_call_id == call],
+            runs=1,
         )
 
 
@@ -108,7 +109,7 @@ async def test_a_called_agent_is_cut_with_its_caller(autojump_clock, how):
         faux.set_responses([])
         assert result_texts(agent) == ["Tool call cancelled" if how == "tool" else "Operation aborted"]
     seen = below(recorder, "researcher")
-    assert_event_grammar(seen)
+    assert_event_grammar(seen, runs=1)
     assert seen[-1].messages[-1].stop_reason is StopReason.Aborted
     assert agents[0].statistics().running_tools == 0
 
@@ -148,6 +149,25 @@ async def test_lines_of_the_log_say_where_they_come_from(caplog):
     ended = caplog.records[-1]
     assert (ended.msg, ended.agent, ended.outcome, ended.turns) == ("run ended", "boss", "stop", 2)
     assert not hasattr(ended, "call")
+
+
+async def test_lines_of_the_log_name_all_that_called(caplog):
+    """Three floors: the lowest agent's lines say both calls, from the top down."""
+    caplog.set_level(logging.DEBUG, "agentrio")
+    dig = caller("dig", says("gold"), agent_name="digger")
+    research = caller("research", calls("dig"), says("found gold"), agent_name="researcher", tools=[dig])
+    async with opened(calls("research"), says("so"), tools=[research], name="boss") as (agent, _, _):
+        await agent.prompt("go")
+    callers = {
+        record.agent: getattr(record, "callers", ())
+        for record in caplog.records
+        if record.msg == "run started"
+    }
+    assert callers == {
+        "boss": (),
+        "researcher": ("boss run 1 turn 1 call c0",),
+        "digger": ("boss run 1 turn 1 call c0", "researcher run 1 turn 1 call c0"),
+    }
 
 
 async def test_the_applications_own_lines_can_say_it_too():

@@ -7,10 +7,11 @@ import threading
 
 import pytest
 import trio
-from agent_doubles import Probe, calls, opened, says
+from agent_doubles import Probe, after, calls, opened, says
 
-from providers.faux import register_faux_provider
+from providers.faux import faux_assistant_message, faux_tool_call, register_faux_provider
 from runtime import AgentMonitor, AgentTree, agent_tree, open_agent
+from runtime.agents.tree import AgentNode, ToolNode
 
 PICTURE = """\
 agent boss: run 1, turn 1, 2 messages, 1 queued
@@ -70,6 +71,71 @@ async def test_the_tree_shows_who_runs_below_whom():
     assert seen[0].agents[0].tools[0].agents[0].tools[0].name == "dig"
     assert agent_tree() == AgentTree()
     assert str(agent_tree()) == "no agents"
+
+
+async def look_from(hook):
+    """The tree, drawn by a hook or a listener that has an agent called judge open."""
+    seen = []
+
+    async def judge(*_):
+        with register_faux_provider() as faux:
+            async with open_agent(faux.get_model(), name="judge"):
+                seen.append(str(agent_tree()))
+
+    hooks = {} if hook == "listener" else {hook: judge}
+    async with opened(
+        calls("work"), says("so"), tools=[Probe("work")], name="boss", check=False, **hooks
+    ) as (agent, _, _):
+        if hook == "listener":
+            agent.subscribe(judge)
+        await agent.prompt("go")
+    return seen[0]
+
+
+@pytest.mark.parametrize(
+    ("hook", "doing"),
+    [
+        ("listener", "run 1, turn 0, 0 messages\n└─ "),
+        ("before_tool_call", "run 1, turn 1, 2 messages\n└─ "),
+        ("prepare_next_turn", "run 1, turn 1, 3 messages\n└─ "),
+        ("after_tool_call", "run 1, turn 1, 2 messages\n└─ tool work (c0)\n   └─ "),
+    ],
+)
+async def test_agents_that_hooks_and_listeners_open_are_shown(hook, doing):
+    """Below the agent whose they are; below the tool, when it is its result that a hook is asked about."""
+    assert await look_from(hook) == f"agent boss: {doing}agent judge: idle, 0 messages"
+
+
+async def test_an_agent_that_has_run_is_idle():
+    """It is in no run and no turn, whatever it did before."""
+    async with opened(says("hi"), name="boss") as (agent, _, _):
+        await agent.prompt("go")
+        (node,) = agent_tree().agents
+    assert (node.run, node.turn, node.messages, node.tools, node.agents) == (0, 0, 2, (), ())
+    assert list(node.lines()) == ["agent boss: idle, 2 messages"]
+
+
+def test_what_is_drawn_holds_no_terminal_escapes():
+    """Names and ids may come from a model: what is no printable character is replaced, what is long is cut."""
+    tool = ToolNode("clear\x1b[2J", "c0\n\u202e" + "x" * 1000)
+    node = AgentNode("bo\x07ss", 1, 2, 3, 0, (tool,))
+    first, second = str(AgentTree((node,))).splitlines()
+    assert first == "agent bo\ufffdss: run 1, turn 2, 3 messages"
+    assert second == f"└─ tool clear\ufffd[2J (c0\ufffd\ufffd{'x' * 95}…)"
+
+
+async def test_a_warning_about_what_resists_holds_no_terminal_escapes(autojump_clock, caplog):
+    """It names tools and calls, too."""
+
+    async def resist(call):
+        with trio.CancelScope(shield=True):
+            await trio.sleep(9)
+
+    script = faux_assistant_message([faux_tool_call("work", {}, id="c\x1b[2J")], stop_reason="toolUse")
+    async with opened(script, tools=[Probe("work", resist)]) as (agent, _, _), trio.open_nursery() as nursery:
+        nursery.start_soon(after, 1, agent.abort)
+        await agent.prompt("go")
+    assert "still running: work (c\ufffd[2J)" in caplog.text
 
 
 def test_a_monitor_is_read_from_another_thread():

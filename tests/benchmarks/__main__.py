@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from . import agents, startup, streams
+from . import agents, scale, startup, streams
 from .race import replay_server
 from .report import HEAD, MARGIN, Row, show, write
 from .sizes import CHECK, FULL, TINY, Sizes
@@ -19,6 +19,9 @@ GROUPS: dict[str, Group] = {
     "growth": streams.growth,
     "one-agent": agents.one_agent,
     "many-agents": agents.many_agents,
+    "flatness": scale.flatness,
+    "multitude": scale.multitude,
+    "aborts": scale.aborts,
     "readers": agents.readers,
     "idle": agents.idle_agents,
     "import": startup.imports,

@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -85,8 +85,13 @@ def replay_server() -> Iterator[str]:
         yield f"http://127.0.0.1:{json.loads(process.stdout.readline())['port']}"  # type: ignore[union-attr]
 
 
-def race(server: str, contenders: Sequence[Contender], laps: int, enough: "Enough | None" = None) -> "Racers":
-    """Let the contenders take turns, so many laps each; fewer if their times are good ``enough`` before."""
+def race(
+    server: str,
+    contenders: Sequence[Contender],
+    laps: int,
+    enough: "Callable[[Racers], bool] | None" = None,
+) -> "Racers":
+    """Let the contenders take turns, so many laps each; fewer if their times are good ``enough`` after three of them."""
     with ExitStack() as stack:
         racers = {
             one.name: Racer(

@@ -14,8 +14,9 @@ class Sizes:
     arguments: int = 1_000_000
     partials: int = 200_000
     large: int = 10_000_000
+    few_turns: int = 200
     turns: int = 1000
-    window: int = 10
+    window: int = 50
     crowd: int = 1000
     readers: int = 100
     laps: int = 9
@@ -27,13 +28,14 @@ class Sizes:
 
 
 FULL = Sizes()
-CHECK = Sizes(laps=25, few_laps=6, checking=True)
+CHECK = Sizes(laps=25, few_laps=10, checking=True)
 TINY = Sizes(
     deltas=20,
     packets=5,
     arguments=2000,
     partials=500,
     large=4000,
+    few_turns=4,
     turns=24,
     window=2,
     crowd=3,

@@ -9,6 +9,7 @@ from .report import Row
 from .sizes import Sizes
 
 IMPORT = 1.25
+DEMO_SECONDS = 1
 FLOOR = "import trio, pydantic"
 
 
@@ -41,9 +42,7 @@ def _ratio(costs: dict[str, list[Lap]], of: Callable[[list[float]], float]) -> f
 
 
 def demo(_server: str, sizes: Sizes) -> Iterator[Row]:
-    """The demo from beginning to end, beside its imports."""
-    floor = command_cpu(sys.executable, "-c", "import runtime.demo.program, providers, tools")
-    own = command_cpu(sys.executable, "-m", "runtime.demo")
-    ratio = own["cpu"] / floor["cpu"]
-    note = f"{own['cpu']:.2f} s of CPU in {own['wall']:.1f} s"
-    yield Row(None, "the demo beside its imports", ratio, ratio, note=note)
+    """Goal 5: the demo from beginning to end, in seconds of CPU."""
+    laps = [command_cpu(sys.executable, "-m", "runtime.demo", "--fast") for _ in range(sizes.few_laps)]
+    costs = [lap["cpu"] for lap in laps]
+    yield Row(5, "the demo, seconds of CPU", median(costs), min(costs), DEMO_SECONDS, laps={"agentrio": laps})

@@ -164,7 +164,8 @@ def test_copilot_is_told_who_asks_and_what_there_is_to_see():
 def test_copilot_learns_whether_the_agent_goes_on_by_itself():
     """Messages of the application do not count; images in results do."""
     assert copilot(HI, CustomMessage())["x-initiator"] == "user"
-    assert copilot()["x-initiator"] == "user"
+    assert copilot()["x-initiator"] == copilot(CustomMessage())["x-initiator"] == "user"
+    assert copilot(HI, own(call_of()))["x-initiator"] == "agent"
     going_on = copilot(HI, own(call_of()), result_of(1, IMAGE), CustomMessage())
     assert (going_on["x-initiator"], going_on["copilot-vision-request"]) == ("agent", "true")
     assert "copilot-vision-request" not in copilot(HI)

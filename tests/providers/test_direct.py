@@ -1,9 +1,6 @@
 """Our own connections under httpx's client: reuse, its limits, and what becomes of a connection when something goes wrong."""
 
 import logging
-import shutil
-import ssl
-import subprocess
 
 import httpx
 import pytest
@@ -11,36 +8,15 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from providers import connections
-from providers.connections import MAX_HEAD_BYTES, ConnectionPool
-from providers.direct import DirectClient
+from providers.connections import MAX_HEAD_BYTES
+from tests.providers.direct_lab import ask, connections_of, direct, fetch, pool_of
 from tests.providers.loopback import Wire, chunk, head, raw, reply, serve
 
-PLAIN = ssl.create_default_context()
-
 
 @pytest.fixture
-async def pool():
-    pool = ConnectionPool(PLAIN, 30)
-    yield pool
-    pool.close()
-
-
-@pytest.fixture
-def client(pool):
-    return client_of(pool)
-
-
-def client_of(pool: ConnectionPool) -> DirectClient:
-    return DirectClient(pool, verify=PLAIN, timeout=None)
-
-
-async def ask(client: DirectClient, url: str, body: bytes = b"{}", **fields: str) -> httpx.Response:
-    request = client.build_request("POST", url, content=body, headers=fields)
-    return await client.send(request, stream=True)
-
-
-async def fetch(client: DirectClient, url: str) -> bytes:
-    return await (await ask(client, url)).aread()
+async def client():
+    async with direct() as client:
+        yield client
 
 
 async def test_an_answer_is_what_httpx_gives(client):
@@ -186,21 +162,21 @@ async def test_idle_connections_expire(autojump_clock, client):
         await server.wait_closed(but=1)
 
 
-async def test_so_many_idle_connections_are_kept(monkeypatch, pool, client):
+async def test_so_many_idle_connections_are_kept(monkeypatch, client):
     """The one that was used longest ago goes; the one that was used last is used next."""
     monkeypatch.setattr(connections, "MAX_IDLE", 2)
     async with serve(reply("x"), repeat=True) as server:
         answers = [await ask(client, server.url) for _ in range(4)]
         for answer in answers:
             await answer.aread()
-        assert repr(pool) == "<ConnectionPool 2 open, 2 idle>"
+        assert repr(pool_of(client)) == "<ConnectionPool 2 open, 2 idle>"
         await server.wait_closed(but=2)
         last = server.wires[3]
         await last.close()
         await wait_all_tasks_blocked(0.01)
         await fetch(client, server.url)
         assert len(server.wires) == 4
-        pool.close()
+        pool_of(client).close()
         await server.wait_closed()
 
 
@@ -208,7 +184,7 @@ async def test_so_many_idle_connections_are_kept(monkeypatch, pool, client):
 
 
 @pytest.mark.parametrize("cut", ["close", "cancel"])
-async def test_a_response_that_is_left_closes_its_socket_at_once(cut, pool, client):
+async def test_a_response_that_is_left_closes_its_socket_at_once(cut, client):
     """Whoever closes the response, or is cancelled while reading it, leaves no connection behind, without a checkpoint."""
     async with serve(raw(head(200, {"transfer-encoding": "chunked"}) + chunk(b"a"), hang=True)) as server:
         response = await ask(client, server.url)
@@ -218,11 +194,11 @@ async def test_a_response_that_is_left_closes_its_socket_at_once(cut, pool, clie
                 await anext(aiter(response.stream))
         else:
             await response.aclose()
-        assert list(pool.connections) == []
+        assert connections_of(client) == []
         await server.wait_closed()
 
 
-async def test_cancelled_while_it_waits_for_an_answer_a_request_closes_its_socket(pool, client):
+async def test_cancelled_while_it_waits_for_an_answer_a_request_closes_its_socket(client):
     """The server sees the end as soon as the request is cancelled."""
     async with serve(raw(b"", hang=True)) as server, trio.open_nursery() as nursery:
         nursery.start_soon(ask, client, server.url)
@@ -230,10 +206,10 @@ async def test_cancelled_while_it_waits_for_an_answer_a_request_closes_its_socke
         nursery.cancel_scope.cancel()
         with trio.CancelScope(shield=True):
             await server.wait_closed()
-        assert list(pool.connections) == []
+        assert connections_of(client) == []
 
 
-async def test_a_request_that_is_cut_takes_its_used_connection_with_it(pool, client):
+async def test_a_request_that_is_cut_takes_its_used_connection_with_it(client):
     """Its answer is still to come there: the next request must not get it."""
     slow = trio.Event()
 
@@ -248,7 +224,7 @@ async def test_a_request_that_is_cut_takes_its_used_connection_with_it(pool, cli
             nursery.start_soon(ask, client, server.url)
             await slow.wait()
             nursery.cancel_scope.cancel()
-        assert list(pool.connections) == []
+        assert connections_of(client) == []
         assert await fetch(client, server.url) == b"b"
         assert len(server.wires) == 2
 
@@ -289,14 +265,14 @@ async def test_an_answer_before_the_request_was_read_is_the_answer(client):
         nursery.cancel_scope.cancel()
 
 
-async def test_a_connection_that_takes_too_long(pool, client):
+async def test_a_connection_that_takes_too_long(client):
     """TLS is part of connecting: a server that says nothing is given up after ``connect``."""
     (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
     url = f"https://127.0.0.1:{listener.socket.getsockname()[1]}"
     request = client.build_request("POST", url, timeout=httpx.Timeout(None, connect=0.05))
     with pytest.raises(httpx.ConnectTimeout):
         await client.send(request, stream=True)
-    assert list(pool.connections) == []
+    assert connections_of(client) == []
     await listener.aclose()
 
 
@@ -311,57 +287,21 @@ async def test_where_there_is_no_server(client):
         await fetch(client, "ftp://127.0.0.1")
 
 
-# TLS
+async def test_an_address_of_version_six(client):
+    """It stands in brackets in a URL, and nowhere else."""
 
+    async def answer(stream: trio.SocketStream) -> None:
+        asked.append(await stream.receive_some())
+        await stream.send_all(head(200, {"content-length": "2"}) + b"ok")
 
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory):
-    """A certificate for 127.0.0.1, signed by itself."""
-    openssl = shutil.which("openssl")
-    if openssl is None:
-        pytest.skip("there is no openssl to make a certificate with")
-    place = tmp_path_factory.mktemp("tls")
-    subprocess.run(
-        [openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1",
-         "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(place / "key"), "-out", str(place / "cert")],
-        check=True, capture_output=True,
-    )  # fmt: skip
-    return place
-
-
-async def test_tls(certificate, client):
-    """Certificates are checked, http/1.1 is agreed on, and connections are used again."""
-    served, agreed = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH), []
-    served.load_cert_chain(certificate / "cert", certificate / "key")
-    served.set_alpn_protocols(["h2", "http/1.1"])
-
-    async def answer(stream: trio.SSLStream) -> None:
-        while await stream.receive_some():
-            agreed.append(stream.selected_alpn_protocol())
-            await stream.send_all(head(200, {"content-length": "2"}) + b"ok")
-
-    trusting = ssl.create_default_context(cafile=str(certificate / "cert"))
-    trusting.set_alpn_protocols(["http/1.1"])
-    listeners = await trio.open_ssl_over_tcp_listeners(0, served, host="127.0.0.1", https_compatible=True)
-    url = f"https://127.0.0.1:{listeners[0].transport_listener.socket.getsockname()[1]}"
+    asked: list[bytes] = []
+    try:
+        (listener,) = await trio.open_tcp_listeners(0, host="::1")
+    except OSError:
+        pytest.skip("there is no IPv6 here")
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(trio.serve_listeners, _forgiving(answer), listeners)
-        trusted = ConnectionPool(trusting, 30)
-        assert [await fetch(client_of(trusted), url) for _ in range(3)] == [b"ok"] * 3
-        assert agreed == ["http/1.1"] * 3
-        assert len(list(trusted.connections)) == 1
-        trusted.close()
-        with pytest.raises(httpx.ConnectError) as caught:
-            await fetch(client, url)
-        assert "certificate verify failed" in str(caught.value.__cause__.__cause__)
+        nursery.start_soon(trio.serve_listeners, answer, [listener])
+        port = listener.socket.getsockname()[1]
+        assert await fetch(client, f"http://[::1]:{port}/x") == b"ok"
         nursery.cancel_scope.cancel()
-
-
-def _forgiving(answer):
-    async def handle(stream: trio.SSLStream) -> None:
-        try:
-            await answer(stream)
-        except trio.BrokenResourceError:
-            pass  # the client did not like the certificate
-
-    return handle
+    assert f"host: [::1]:{port}\r\n".encode() in asked[0].lower()

@@ -304,6 +304,16 @@ async def test_the_environment_is_honoured(monkeypatch):
         Pool()._open_client()
 
 
+async def test_who_is_excepted_is_asked_directly(monkeypatch):
+    """The environment's exceptions go past its proxy, over connections that are kept."""
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    async with serve(reply("a"), reply("b")) as server:
+        assert [await fetch(server.url) for _ in range(2)] == [b"a", b"b"]
+        assert server.requests[0].target == "/"
+        assert len(server.wires) == 1
+
+
 def test_urls_are_shown_without_what_is_private():
     """User, password, query and fragment are left out, also of what is no URL."""
     assert without_secrets("https://u:p@h:1/x/y?key=k#f") == "https://h:1/x/y"

@@ -166,6 +166,20 @@ def test_a_summary_that_is_null_is_none():
     assert signature_of(block) == {"type": "reasoning", "id": "rs_1", "summary": None}
 
 
+def test_a_summary_of_nothing_is_no_thinking():
+    """A part that is empty says so: the end of the part, which was streamed as an empty line, is not left as thinking."""
+    part = event_of("reasoning_summary_part.done", 0, part={"text": ""})
+    decoded = decode(THINK, part, thought(summary=summary("")), completed())
+    assert decoded.message.thinking == ""
+    assert next(event for event in decoded.events if isinstance(event, ThinkingEnd)).content == ""
+    assert (
+        decode(
+            THINK, part, thought(summary=summary(""), content=summary("raw")), completed()
+        ).message.thinking
+        == "raw"
+    )
+
+
 def test_reasoning_text_counts_where_there_is_no_summary():
     """As open models send it."""
     content = [{"type": "reasoning_text", "text": "a"}, {"type": "reasoning_text", "text": "b"}]

@@ -132,6 +132,15 @@ def test_a_break_of_the_grammar_is_shown(events, complaint, place):
     assert marked.split()[1:3] == [str(place), events[place].type]
 
 
+@pytest.mark.parametrize(("events", "told"), [([], 0), (run(), 1), (run() * 2, 2)])
+def test_runs_can_be_counted(events, told):
+    """No events are well-formed, too: a recorder that nobody subscribed would pass, unless it is said how many there are."""
+    assert_event_grammar(events)
+    assert_event_grammar(events, runs=told)
+    with pytest.raises(AssertionError, match=f"{told} runs, where there must be {told + 1}"):
+        assert_event_grammar(events, runs=told + 1)
+
+
 def test_the_events_around_the_place_are_shown():
     """Some on each side, with what they say, indented as they nest."""
     with pytest.raises(AssertionError) as caught:

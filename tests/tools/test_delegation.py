@@ -4,7 +4,16 @@ import pytest
 import trio
 
 from providers.faux import faux_assistant_message, faux_tool_call, register_faux_provider
-from runtime import AgentOptions, StopReason, SubagentEvent, ToolDefinitionError, Usage, open_agent
+from runtime import (
+    AgentOptions,
+    StopReason,
+    SubagentEvent,
+    ToolDefinitionError,
+    ToolError,
+    Usage,
+    open_agent,
+    user,
+)
 from runtime.testing import EventRecorder, assert_event_grammar, assert_transcript_valid
 from tools import subagent, tool
 
@@ -31,7 +40,8 @@ async def conversation(below, *, pace=None, act=None, **options):
             messages = boss.state.messages
         above.set_responses([])
         faux.set_responses([])
-    assert_event_grammar(recorder.events)
+    assert_event_grammar(recorder.events, runs=1)
+    assert_event_grammar([event.event for event in recorder.of(SubagentEvent)], runs=1)
     assert_transcript_valid(messages)
     return messages, recorder, reply
 
@@ -94,6 +104,93 @@ async def test_an_agent_that_fails_is_an_error_that_says_why():
     assert messages[2].is_error
     assert messages[2].text == "agent 'researcher' ended as error: no such city"
     assert reply.text == "so"
+
+
+async def test_an_agent_that_fails_still_says_what_it_consumed():
+    """The calls that went well, and the one that did not."""
+    failing = faux_assistant_message("", stop_reason=StopReason.Error, error_message="no such city")
+
+    @tool
+    async def look() -> str:
+        """Look."""
+        return "seen"
+
+    below = [faux_assistant_message([faux_tool_call("look", {})], stop_reason=StopReason.ToolUse), failing]
+    messages, recorder, _ = await conversation(below, tools=[look])
+    replies = [e.event.message for e in recorder.of(SubagentEvent) if e.event.type == "turn_end"]
+    assert messages[2].is_error
+    assert messages[2].usage == replies[0].usage + replies[1].usage
+    assert messages[2].usage.total_tokens > 0
+
+
+async def test_any_tool_may_say_what_it_consumed_before_it_failed():
+    """With the error; what is no Usage is left out."""
+
+    async def outcome(usage):
+        @tool
+        async def look() -> str:
+            """Look."""
+            raise ToolError("too dark", usage=usage)
+
+        with register_faux_provider() as faux:
+            faux.set_responses(
+                [
+                    faux_assistant_message([faux_tool_call("look", {})], stop_reason=StopReason.ToolUse),
+                    faux_assistant_message("so"),
+                ]
+            )
+            async with open_agent(faux.get_model(), tools=[look]) as agent:
+                await agent.prompt("go")
+                return agent.state.messages[2]
+
+    spent = Usage(input=10, output=5, total_tokens=15)
+    told = await outcome(spent)
+    assert (told.text, told.is_error, told.usage) == ("too dark", True, spent)
+    assert (await outcome("a lot")).usage is None
+
+
+async def test_an_error_of_ones_own_need_not_know_of_usage():
+    """Its words are what the model reads."""
+
+    class DarkError(ToolError):
+        def __init__(self, lumen):
+            self.lumen = lumen
+
+        def __str__(self):
+            return f"{self.lumen} lumen are too dark"
+
+    @tool
+    async def look() -> str:
+        """Look."""
+        raise DarkError(3)
+
+    with register_faux_provider() as faux:
+        faux.set_responses(
+            [faux_assistant_message([faux_tool_call("look", {})], stop_reason=StopReason.ToolUse)]
+        )
+        async with open_agent(faux.get_model(), tools=[look], max_turns=1) as agent:
+            await agent.prompt("go")
+            assert (agent.state.messages[2].text, agent.state.messages[2].usage) == (
+                "3 lumen are too dark",
+                None,
+            )
+
+
+async def test_messages_to_start_with_are_known_and_not_paid_for_again():
+    """Each call's agent begins with those of its options; their usage is none of the call's."""
+    seen = []
+    spent = Usage(input=1000, output=1000, total_tokens=2000)
+    before = (user("We dig."), faux_assistant_message("Where?").model_copy(update={"usage": spent}))
+
+    async def answer(context, options, state, model):
+        seen.extend(message.role for message in context.messages)
+        return faux_assistant_message("gold")
+
+    messages, recorder, _ = await conversation([answer], messages=before)
+    assert seen == ["user", "assistant", "user"]
+    (reply,) = (e.event.message for e in recorder.of(SubagentEvent) if e.event.type == "turn_end")
+    assert messages[2].usage == reply.usage
+    assert 0 < messages[2].usage.total_tokens < 1000
 
 
 async def test_an_abort_cuts_the_agent_below(autojump_clock):

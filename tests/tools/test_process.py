@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -116,6 +117,11 @@ async def test_a_program_that_cannot_be_started_is_a_tool_error(command):
         await run_command(command)
 
 
+async def after_event(event, act):
+    await event.wait()
+    act()
+
+
 async def cancelled_command(code, **options):
     """A command that is cancelled after its first output; that output, and how long the end took."""
     seen = []
@@ -195,6 +201,100 @@ async def test_what_on_output_raises_ends_the_command():
         await run_command(python(HANGS), on_output=refuse)
 
 
+def tidies_up(trace, then="sys.exit()", first="print('here', flush=True)"):
+    """A program that says much when it is asked to end, and leaves a trace when it could say all of it."""
+    return (
+        f"import os, signal, sys, time\ndef tidy(*_):\n    print('bye ' * 50_000, flush=True); open({str(trace)!r}, 'w').close(); {then}\n"
+        f"signal.signal(signal.SIGTERM, tidy); {first}; time.sleep(60)"
+    )
+
+
+@pytest.mark.parametrize("in_a_group", [False, True])
+async def test_a_program_may_still_speak_when_on_output_has_raised(tmp_path, in_a_group):
+    """It tidies up in peace, and the error waits for it, as itself."""
+    refusal = LookupError("enough")
+
+    async def raise_it():
+        raise refusal
+
+    async def refuse(piece):
+        if not in_a_group:
+            await raise_it()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(raise_it)
+            await trio.sleep_forever()
+
+    with trio.fail_after(10), pytest.raises((LookupError, ExceptionGroup)) as caught:
+        await run_command(python(tidies_up(tmp_path / "tidy")), on_output=refuse)
+    assert (caught.value.exceptions[0] if in_a_group else caught.value) is refusal
+    assert (tmp_path / "tidy").exists()
+
+
+async def test_the_first_error_of_on_output_is_the_one_that_is_raised(tmp_path):
+    """Not that of the other stream, which ends earlier, and failed only because it was cut."""
+    both = "print('out', flush=True); print('err', file=sys.stderr, flush=True)"
+    other = trio.Event()
+
+    async def refuse(piece):
+        if "err" in piece:
+            other.set()
+            try:
+                await trio.sleep_forever()
+            finally:
+                raise OSError("second")
+        await other.wait()
+        raise LookupError("first")
+
+    code = tidies_up(tmp_path / "tidy", then="os.close(2); time.sleep(0.2); os._exit(0)", first=both)
+    with trio.fail_after(10), pytest.raises(LookupError, match="first"):
+        await run_command(python(code), on_output=refuse)
+
+
+async def test_a_cancellation_of_elsewhere_out_of_on_output_is_a_failure():
+    """It belongs to no scope around: the result is not told as if nothing had happened."""
+    with trio.CancelScope() as scope:
+        scope.cancel()
+        try:
+            await trio.lowlevel.checkpoint()
+        except trio.Cancelled as error:  # noqa: ASYNC103
+            kept = error
+
+    async def stray(piece):
+        raise kept
+
+    with trio.fail_after(10), pytest.raises(RuntimeError, match="outside of the scope that it belongs to"):
+        await run_command(python(HANGS), on_output=stray)
+
+
+async def test_a_command_ends_also_when_every_worker_thread_is_busy():
+    """Threads that were left behind hold their places: looking for processes needs none of those."""
+    limiter = trio.to_thread.current_default_thread_limiter()
+    release = threading.Event()
+    kept, limiter.total_tokens = limiter.total_tokens, 1
+    seen = trio.Event()
+
+    async def block(piece):
+        nursery.start_soon(trio.to_thread.run_sync, release.wait, 5)
+        seen.set()
+
+    try:
+        async with trio.open_nursery() as nursery:
+            with trio.CancelScope() as scope:
+                nursery.start_soon(after_event, seen, scope.cancel)
+                await run_command(python(HANGS), on_output=block)
+            held = not release.is_set() and limiter.borrowed_tokens
+            release.set()
+    finally:
+        limiter.total_tokens = kept
+    assert held == 1
+
+
+async def test_a_program_need_not_read_its_input():
+    """One that closes it, with more on its way than a pipe holds, ends as it ends."""
+    result = await run_command(python("import os; os.close(0); print('done')"), input="x" * 1_000_000)
+    assert (result.exit_code, result.stdout) == (0, "done\n")
+
+
 async def test_a_slow_reader_of_output_gets_all_of_it():
     """Also what is still to be told when the program has ended."""
     told = []
@@ -209,12 +309,8 @@ async def test_a_slow_reader_of_output_gets_all_of_it():
 
 async def test_a_program_that_is_asked_to_end_may_still_speak(tmp_path):
     """Its pipes stay open during the grace: it tidies up in peace."""
-    trace = tmp_path / "tidy"
-    code = f"import signal, sys, time\ndef tidy(*_):\n    print('bye ' * 50_000, flush=True); open({str(trace)!r}, 'w').close(); sys.exit()\n"
-    await cancelled_command(
-        code + "signal.signal(signal.SIGTERM, tidy); print('here', flush=True); time.sleep(60)"
-    )
-    assert trace.exists()
+    await cancelled_command(tidies_up(tmp_path / "tidy"))
+    assert (tmp_path / "tidy").exists()
 
 
 async def test_jobs_in_groups_of_their_own_end_too():

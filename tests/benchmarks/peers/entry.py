@@ -31,6 +31,24 @@ def check(url: str, got: int) -> None:
         raise RuntimeError(f"{got} instead of {wanted} at {url}")
 
 
+class Lookout:
+    """What the tool of the agents does; as in an application, one tool serves all of them."""
+
+    def __init__(self) -> None:
+        self._calls = 0
+
+    def see(self, place: str) -> str:
+        self._calls += 1
+        return f"nothing special in {place}"
+
+    def check(self, url: str, runs: int = 1) -> None:
+        """All runs together have made their calls."""
+        calls, self._calls = self._calls, 0
+        check(url, calls // runs)
+        if calls % runs:
+            raise RuntimeError(f"{calls} calls in {runs} runs at {url}")
+
+
 def amount(scenario: str) -> int:
     match scenario.split(":"):
         case ["text", count, *_]:
@@ -42,8 +60,12 @@ def amount(scenario: str) -> int:
     raise ValueError(scenario)
 
 
+LOOKOUT = Lookout()
+
+
 async def together(url: str, one: Callable[[str], Coroutine[Any, Any, None]]) -> None:
     """As many at a time as the scenario says."""
     async with asyncio.TaskGroup() as group:
         for _ in range(first_number(url)):
             group.create_task(one(url))
+    LOOKOUT.check(url, first_number(url))

@@ -11,7 +11,7 @@ from tests.benchmarks.ours import check as check_stop
 from tests.benchmarks.ours import model_at
 from tools import tool
 
-from .entry import PROMPT, check, enter
+from .entry import LOOKOUT, PROMPT, check, enter
 
 
 async def listen(event: AgentEvent) -> None:
@@ -45,30 +45,26 @@ def agent() -> Work:
     return work
 
 
-async def converse(url: str) -> None:
-    """One run of an agent that looks around."""
-    calls = 0
-
-    @tool
-    async def look(place: str) -> str:
-        """Look at a place."""
-        nonlocal calls
-        calls += 1
-        return f"nothing special in {place}"
-
-    await run(url, look)
-    check(url, calls)
+@tool
+async def look(place: str) -> str:
+    """Look at a place."""
+    return LOOKOUT.see(place)
 
 
 def turns() -> Work:
-    return converse
+    async def work(url: str) -> None:
+        await run(url, look)
+        LOOKOUT.check(url)
+
+    return work
 
 
 def crowd() -> Work:
     async def work(url: str) -> None:
         async with trio.open_nursery() as nursery:
             for _ in range(first_number(url)):
-                nursery.start_soon(converse, url)
+                nursery.start_soon(run, url, look)
+        LOOKOUT.check(url, first_number(url))
 
     return work
 

@@ -7,7 +7,7 @@ from openai import AsyncOpenAI
 
 from tests.benchmarks.contender import Work
 
-from .entry import MANY, PROMPT, check, enter, together
+from .entry import LOOKOUT, MANY, PROMPT, check, enter, together
 
 CLIENT = AsyncOpenAI(api_key="key", timeout=None)
 
@@ -34,25 +34,25 @@ def agent() -> Work:
     return work
 
 
+@function_tool
+async def look(place: str) -> str:
+    """Look at a place."""
+    return LOOKOUT.see(place)
+
+
 async def converse(url: str) -> None:
     """One run of an agent that looks around."""
-    calls = 0
-
-    @function_tool
-    async def look(place: str) -> str:
-        """Look at a place."""
-        nonlocal calls
-        calls += 1
-        return f"nothing special in {place}"
-
     run = Runner.run_streamed(Agent("bench", model=model_at(url), tools=[look]), PROMPT, max_turns=MANY)
     async for _ in run.stream_events():
         pass
-    check(url, calls)
 
 
 def turns() -> Work:
-    return converse
+    async def work(url: str) -> None:
+        await converse(url)
+        LOOKOUT.check(url)
+
+    return work
 
 
 def crowd() -> Work:

@@ -4,9 +4,10 @@
 import { createInterface } from "node:readline";
 import { pathToFileURL } from "node:url";
 
-const installed = (name) => import(pathToFileURL(`${process.env.PI_MODULES}/@mariozechner/${name}/dist/index.js`));
-const { Type, stream } = await installed("pi-ai");
-const { Agent } = await installed("pi-agent-core");
+const installed = (file) => import(pathToFileURL(`${process.env.PI_MODULES}/@earendil-works/${file}`));
+const { Type } = await installed("pi-ai/dist/index.js");
+const { stream, streamSimple } = await installed("pi-ai/dist/compat.js");
+const { Agent } = await installed("pi-agent-core/dist/index.js");
 
 const [work, , server, scenario] = process.argv.slice(2);
 const PROMPT = "Look around.";
@@ -33,7 +34,8 @@ async function read(url, scenario) {
 }
 
 async function run(url, tool) {
-  const agent = new Agent({ initialState: { model: modelAt(url), tools: [tool] }, getApiKey: () => "key" });
+  const initialState = { model: modelAt(url), tools: [tool] };
+  const agent = new Agent({ initialState, getApiKey: () => "key", streamFn: streamSimple });
   agent.subscribe(() => {});
   await agent.prompt(PROMPT);
   return agent.state.messages;
@@ -45,26 +47,27 @@ async function agent(url, scenario) {
     parameters: Type.Object({ path: Type.String(), content: Type.String() }),
     execute: async () => ({ content: [{ type: "text", text: "written" }], details: {}, terminate: true }),
   };
-  const [, reply] = await run(url, write);
+  const reply = (await run(url, write)).find(({ role }) => role === "assistant");
   check(scenario, size(reply.content[0]));
 }
 
-async function turns(url, scenario) {
-  let calls = 0;
-  const look = {
-    name: "look", label: "look", description: "Look at a place.",
-    parameters: Type.Object({ place: Type.String() }),
-    execute: async (_, { place }) => {
-      calls++;
-      return { content: [{ type: "text", text: `nothing special in ${place}` }], details: {} };
-    },
-  };
-  await run(url, look);
-  check(scenario, calls);
+let calls = 0;
+const look = {
+  name: "look", label: "look", description: "Look at a place.",
+  parameters: Type.Object({ place: Type.String() }),
+  execute: async (_, { place }) => {
+    calls++;
+    return { content: [{ type: "text", text: `nothing special in ${place}` }], details: {} };
+  },
+};
+
+async function turns(url, scenario, runs = 1) {
+  calls = 0;
+  await Promise.all(Array.from({ length: runs }, () => run(url, look)));
+  check(scenario, calls / runs);
 }
 
-const crowd = (url, scenario) =>
-  Promise.all(Array.from({ length: +scenario.split(":")[1] }, () => turns(url, scenario)));
+const crowd = (url, scenario) => turns(url, scenario, +scenario.split(":")[1]);
 
 function small(scenario) {
   const [kind, ...rest] = scenario.split(":");

@@ -1,7 +1,7 @@
 """Pydantic AI: its direct request, and its agent. ``python -m tests.benchmarks.peers.with_pydantic_ai <work> ...``."""
 
 from openai import AsyncOpenAI
-from pydantic_ai import Agent, CallDeferred, DeferredToolRequests, UsageLimits
+from pydantic_ai import Agent, CallDeferred, DeferredToolRequests, Tool, UsageLimits
 from pydantic_ai.direct import model_request_stream
 from pydantic_ai.messages import ModelRequest, ToolCallPart
 from pydantic_ai.models.openai import OpenAIChatModel
@@ -9,7 +9,7 @@ from pydantic_ai.providers.openai import OpenAIProvider
 
 from tests.benchmarks.contender import Work
 
-from .entry import MANY, PROMPT, check, enter, together
+from .entry import LOOKOUT, MANY, PROMPT, check, enter, together
 
 LIMITS = UsageLimits(request_limit=MANY)
 CLIENT = AsyncOpenAI(api_key="key", timeout=None)
@@ -54,26 +54,26 @@ def agent() -> Work:
     return work
 
 
+@Tool
+async def look(place: str) -> str:
+    """Look at a place."""
+    return LOOKOUT.see(place)
+
+
 async def converse(url: str) -> None:
     """One run of an agent that looks around."""
-    calls = 0
-    subject = Agent(model_at(url))
-
-    @subject.tool_plain
-    async def look(place: str) -> str:
-        """Look at a place."""
-        nonlocal calls
-        calls += 1
-        return f"nothing special in {place}"
-
+    subject = Agent(model_at(url), tools=[look])
     async with subject.run_stream_events(PROMPT, usage_limits=LIMITS) as events:
         async for _ in events:
             pass
-    check(url, calls)
 
 
 def turns() -> Work:
-    return converse
+    async def work(url: str) -> None:
+        await converse(url)
+        LOOKOUT.check(url)
+
+    return work
 
 
 def crowd() -> Work:

@@ -225,6 +225,8 @@ async def test_a_code_that_nobody_can_see_is_not_asked_for():
         ([reply("<html>", 200)], InvalidResponseError, "JSON was expected from POST https://github.com/login/device/code"),
         ([raw(b"", close=True)], TransportError, "https://github.com/login/device/code"),
         ([device(), reply("down", 502)], ApiStatusError, "HTTP 502"),
+        ([device(), raw(b"", close=True)], TransportError, "https://github.com/login/oauth/access_token"),
+        ([device(), waits(), reply("<title>Oops</title>", 503)], ApiStatusError, "an HTML page: Oops"),
         ([device(), waits("expired_token")], OAuthError, "Device flow failed: expired_token"),
         (
             [device(), waits("access_denied", error_description=f"{DEVICE} denied")],
@@ -233,9 +235,12 @@ async def test_a_code_that_nobody_can_see_is_not_asked_for():
         ),
         ([device(), answers({"access_token": 7})], OAuthError, "Invalid device token response"),
         ([device(), granted(), reply("no", 401)], ApiStatusError, "HTTP 401"),
+        ([device(), granted(), raw(b"", close=True)], TransportError, "https://api.github.com/copilot_internal/v2/token"),
+        ([device(), granted(), reply("<html>", 200)], InvalidResponseError, "JSON was expected from GET https://api.github.com/"),
         ([device(), granted(), minted(expires_at="1")], OAuthError, "Invalid Copilot token response fields"),
         ([device(), granted(), minted(), GPT, answers({})], OAuthError, "Invalid Copilot models response"),
         ([device(), granted(), minted(), GPT, reply("no", 500)], ApiStatusError, "HTTP 500"),
+        ([device(), granted(), minted(), GPT, raw(b"", close=True)], TransportError, "/models"),
     ],
 )  # fmt: skip
 async def test_a_failure_ends_it(scripts, kind, said, autojump_clock):

@@ -4,7 +4,6 @@ import io
 import os
 import signal
 import sys
-from functools import partial
 from pathlib import Path
 from subprocess import PIPE
 
@@ -21,9 +20,9 @@ from providers.oauth import (
     OAuthSelectOption,
     OAuthSelectPrompt,
 )
-from providers.oauth.line_reader import LineReader
 from providers.oauth.terminal import Arguments, Terminal, expiry, in_words, parse, run
 from runtime.errors import OAuthError
+from runtime.terminal import LineReader
 from runtime.values.clock import now_ms
 from tests.providers.oauth.accounts_lab import NEVER, Accounts, registered, written
 
@@ -47,8 +46,12 @@ def acme():
 async def command(path, *words, typed=b""):
     """Run a command; its status, what it wrote, and what it wrote where errors go."""
     out, errors = io.StringIO(), io.StringIO()
-    lines = LineReader(io.BytesIO(typed).readline)
-    status = await run(parse([*words, "--file", str(path)]), Terminal(lines, out, errors))
+    reading, writing = os.pipe()
+    os.write(writing, typed)
+    os.close(writing)
+    terminal = Terminal(LineReader(reading), out, errors)
+    status = await run(parse([*words, "--file", str(path)]), terminal)
+    os.close(reading)
     assert "access-" not in out.getvalue() + errors.getvalue()
     assert "refresh-" not in out.getvalue() + errors.getvalue()
     return status, out.getvalue(), errors.getvalue()
@@ -207,53 +210,6 @@ def test_a_wrong_command_line_says_how(capsys):
 
 
 # Lines
-
-
-@pytest.fixture
-def pipe():
-    """The two ends of one; the test closes the second."""
-    reading, writing = os.pipe()
-    yield reading, writing
-    os.close(reading)
-
-
-async def test_lines_come_one_by_one(pipe):
-    """However they are cut; the last one needs no end, and after it there is none."""
-    reading, writing = pipe
-    lines = LineReader(partial(os.read, reading, 4096))
-    os.write(writing, b"one\r\ntwo\nrest")
-    os.close(writing)
-    assert [await lines.line() for _ in range(5)] == ["one", "two", "rest", None, None]
-
-
-async def test_no_line_is_lost_by_a_wait_that_was_cancelled(pipe):
-    """What is typed afterwards is the answer to the next question, at once."""
-    reading, writing = pipe
-    lines = LineReader(partial(os.read, reading, 4096))
-    for typed in ("one", "two"):
-        with trio.CancelScope() as scope:
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(lines.line)
-                await trio.testing.wait_all_tasks_blocked(0.01)
-                scope.cancel()
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(type_when_asked, writing, f"{typed}\n".encode())
-            with trio.fail_after(10):
-                assert await lines.line() == typed
-    os.close(writing)
-
-
-async def type_when_asked(fd, text):
-    await trio.testing.wait_all_tasks_blocked(0.01)
-    os.write(fd, text)
-
-
-async def test_no_input_is_the_end_of_input():
-    """As where standard input was closed before the program began."""
-    reading, writing = os.pipe()
-    os.close(reading)
-    os.close(writing)
-    assert await LineReader(partial(os.read, reading, 4096)).line() is None
 
 
 # The program

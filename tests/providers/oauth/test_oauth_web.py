@@ -132,6 +132,15 @@ async def test_nothing_is_retried():
     assert str(error) == f"provider returned HTTP 503 Service Unavailable: busy (POST {server.url}/token)"
 
 
+async def test_a_connection_that_breaks_is_no_reason_to_send_again():
+    """Not even one that was open from before: the server may have taken the code before it went."""
+    async with serve(reply("{}"), raw(b"", close=True)) as server:
+        await fetch(ask(server.url))
+        error = await failure_of(ask(server.url))
+        assert len(server.requests) == 2
+    assert isinstance(error, TransportError)
+
+
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
 async def test_redirects_are_not_followed(status):
     """Not even by a client that follows them: the code is for the one who was asked."""
