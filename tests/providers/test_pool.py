@@ -323,5 +323,5 @@ def test_urls_are_shown_without_what_is_private():
 
 def test_the_url_of_a_request_shows_nothing_private():
     """Neither as a text nor by its repr, which errors and debuggers show."""
-    shown = pool_module._quiet_url()("https://u:p@h/x?key=k")
+    shown = pool_module._quiet_url("https://u:p@h/x?key=k")
     assert (str(shown), repr(shown)) == ("https://h/x", "https://h/x")

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import tempfile
 from contextlib import asynccontextmanager
 from functools import partial
@@ -23,10 +24,10 @@ from providers.oauth import (
     register_oauth_provider,
     reset_oauth_providers,
 )
-from providers.oauth.line_reader import LineReader
 from providers.oauth.terminal import Arguments, Terminal, run
 from providers.oauth.web import form_encoded
 from runtime import AgentrioError
+from runtime.terminal import LineReader
 from runtime.testing.server.loopback import open_loopback, response
 from tests.providers.oauth.anthropic_login_lab import Browser
 from tests.providers.oauth.copilot_lab import ToLoopback
@@ -204,13 +205,16 @@ def test_a_login_at_the_terminal(code, tokens, name):
     out = io.StringIO()
 
     async def main(path):
-        typed = iter([f"{code}\n".encode()])
-        terminal = Terminal(LineReader(partial(next, typed, b"")), out, out)
+        typed, keys = os.pipe()
+        os.write(keys, f"{code}\n".encode())
+        os.close(keys)
+        terminal = Terminal(LineReader(typed), out, out)
         async with token_server(answer) as account:
             register_oauth_provider(account)
             await run(Arguments("login", "anthropic", str(path)), terminal)
             await run(Arguments("status", None, str(path)), terminal)
             await run(Arguments("logout", "anthropic", str(path)), terminal)
+        os.close(typed)
 
     with tempfile.TemporaryDirectory() as directory:
         try:
