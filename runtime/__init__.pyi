@@ -48,7 +48,9 @@ from .agents.tool import AgentTool as AgentTool
 from .agents.tool import AgentToolResult as AgentToolResult
 from .agents.tool import ToolExecutionMode as ToolExecutionMode
 from .agents.tree import AgentMonitor as AgentMonitor
+from .agents.tree import AgentNode as AgentNode
 from .agents.tree import AgentTree as AgentTree
+from .agents.tree import ToolNode as ToolNode
 from .agents.tree import agent_tree as agent_tree
 from .errors import AbortedError as AbortedError
 from .errors import AgentBusyError as AgentBusyError

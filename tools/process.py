@@ -160,12 +160,25 @@ class _Output:
         return self._kept.decode(errors="replace")
 
 
+def _fault(command: object) -> str | None:
+    """What is wrong with a command. Its words are not told, among which there may be a password."""
+    match command:
+        case str() | bytes():
+            return f"one {type(command).__name__}"
+        case Sequence() if command:
+            kinds = [type(part).__name__ for part in command if not isinstance(part, str)]
+            return f"one with {kinds[0]} in it" if kinds else None
+        case Sequence():
+            return "an empty one"
+    return type(command).__name__
+
+
 async def _start(
     command: Sequence[str], cwd: str | Path | None, env: Mapping[str, str] | None
 ) -> trio.Process:
-    if isinstance(command, str) or not command or not all(isinstance(part, str) for part in command):
+    if fault := _fault(command):
         raise InvalidOptionError(
-            f"a command is a sequence of strings, program first, not {command!r}; for a shell: ['sh', '-c', '...']"
+            f"a command is a sequence of strings, program first, not {fault}; for a shell: ['sh', '-c', '...']"
         )
     if not hasattr(os, "killpg"):
         raise ToolError("run_command needs process groups, which this platform does not have")

@@ -18,6 +18,7 @@ from runtime.errors import InvalidOptionError
 from runtime.nurseries import SingleVoiceNursery, leaves
 from runtime.values.content import ToolCall
 from runtime.values.message import AssistantMessage, ToolResultMessage
+from runtime.values.text import printable
 
 from .events import (
     AgentEvent,
@@ -139,7 +140,7 @@ class Batch:
     ) -> None:
         """In source order, also where a limit makes them wait for each other."""
         for slot in islice(waiting, 1):
-            name = f"tool {slot.call.name} ({slot.call.id})"
+            name = f"tool {printable(slot.call.name)} ({printable(slot.call.id)})"
             nursery.start_soon(self._execute, slot, channel.clone(), waiting, nursery, name=name)
 
     # Steering that arrives meanwhile

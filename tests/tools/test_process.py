@@ -1,6 +1,7 @@
 """Commands: what they give, what they may not, and that nothing of them is left, however they end."""
 
 import os
+import re
 import signal
 import sys
 import threading
@@ -103,10 +104,20 @@ async def test_a_signal_is_a_negative_exit_code():
     assert result.exit_code == -signal.SIGKILL
 
 
-@pytest.mark.parametrize("command", ["ls -l", [], ["ls", 1]])
-async def test_a_command_that_is_none_is_refused(command):
+@pytest.mark.parametrize(
+    ("command", "fault"),
+    [
+        ("ls -l", "one str"),
+        (b"ls", "one bytes"),
+        ([], "an empty one"),
+        (["ls", 1], "one with int in it"),
+        (7, "int"),
+    ],
+)
+async def test_a_command_that_is_none_is_refused(command, fault):
     """A string is no command: it would need a shell."""
-    with pytest.raises(InvalidOptionError, match="a command is a sequence of strings"):
+    said = re.escape(f"a command is a sequence of strings, program first, not {fault};")
+    with pytest.raises(InvalidOptionError, match=said):
         await run_command(command)
 
 
