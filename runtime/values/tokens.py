@@ -6,6 +6,7 @@ there, only what came after it is guessed.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 from .content import ImageContent, TextContent, ThinkingContent, ToolCall
 from .context import Context
@@ -104,10 +105,18 @@ def _added_tools(tools: Iterable[Tool], messages: Iterable[Message]) -> list[Too
 
 def _last_usage(messages: Sequence[Message]) -> int | None:
     """Looked for from the end: it is asked for before every turn, and nearly always the last reply has it."""
-    for index in range(len(messages) - 1, -1, -1):
-        message = messages[index]
-        if isinstance(message, AssistantMessage) and not message.failed and message.usage.context_tokens:
-            before = (one for one in messages[:index] if not isinstance(one, CustomMessage))
-            if all(one.timestamp <= message.timestamp for one in before):
-                return index
-    return None
+    reporting = (index for index in reversed(range(len(messages))) if _reports_usage(messages[index]))
+    last = next(reporting, None)
+    if last is None:
+        return None
+    moments = [
+        0 if isinstance(message, CustomMessage) else message.timestamp for message in messages[: last + 1]
+    ]
+    if max(moments) <= moments[last]:
+        return last
+    newest = list(accumulate(moments, max))
+    return next((index for index in reporting if newest[index] <= moments[index]), None)
+
+
+def _reports_usage(message: Message) -> bool:
+    return isinstance(message, AssistantMessage) and not message.failed and message.usage.context_tokens > 0

@@ -1,5 +1,6 @@
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 
 from runtime.testing.strategies import contexts, messages, texts
 from runtime.values.content import ImageContent, TextContent, ThinkingContent, ToolCall
@@ -156,3 +157,18 @@ def test_more_is_never_less(message, text):
     """A message more, or a longer prompt, never lowers a guess without usage."""
     context = Context(text, [said("hi", 2**60), message])
     assert estimate_tokens(context) >= estimate_tokens(Context(None, [said("hi", 2**60)]))
+
+
+@given(st.lists(st.tuples(st.booleans(), st.integers(1, 9), st.integers(0, 1)), max_size=12))
+def test_the_last_reply_that_nothing_before_it_is_newer_than_is_counted_on(kinds):
+    """Wherever clocks were set back."""
+    transcript = [
+        reply(moment, tokens) if replies else said("x", moment) for replies, moment, tokens in kinds
+    ]
+    holding = [
+        index
+        for index, (replies, moment, tokens) in enumerate(kinds)
+        if replies and tokens and all(before <= moment for _, before, _ in kinds[:index])
+    ]
+    expected = holding[-1] if holding else None
+    assert estimate_context_tokens(Context(messages=transcript)).last_usage_index == expected
