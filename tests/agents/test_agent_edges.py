@@ -102,6 +102,99 @@ async def test_a_message_that_was_polled_goes_back_when_the_run_is_aborted_befor
         assert said_by_the_user(agent) == ["go", "again", "first", "second"]
 
 
+async def test_a_message_that_was_cleared_does_not_come_back():
+    """What the turn had taken by then is returned when it is cut before it joins; what was queued later is not touched."""
+    taken, later = [], []
+
+    async def listener(event):
+        if event.type == "turn_start" and not later:
+            taken.append(agent.statistics().queued_steering)
+            agent.clear_queues()
+            assert not agent.has_queued_messages
+            later.append(agent.steer("instead"))
+            agent.abort()
+
+    async with opened(says("one"), says("two"), max_queued=1) as (agent, _, faux):
+        delivery = agent.steer("delete everything")
+        agent.subscribe(listener)
+        await agent.prompt("hi")
+        assert taken == [0]
+        assert (delivery.status, later[0].status) == (DeliveryStatus.Returned, DeliveryStatus.Queued)
+        assert agent.statistics().queued_steering == 1
+        await agent.prompt("hello")
+        assert said_by_the_user(agent) == ["hi", "hello", "instead"]
+        faux.set_responses([])
+
+
+async def test_what_was_taken_joins_though_its_queue_was_cleared_if_the_turn_goes_on():
+    """It can no longer be called back."""
+
+    async def listener(event):
+        if event.type == "turn_start":
+            agent.clear_steering()
+
+    async with opened(says("one")) as (agent, _, _):
+        delivery = agent.steer("too late to call back")
+        agent.subscribe(listener)
+        await agent.prompt("hi")
+        assert (said_by_the_user(agent), delivery.turn) == (["hi", "too late to call back"], 1)
+
+
+async def test_clearing_reaches_what_joins_one_after_another(autojump_clock):
+    """Of several taken together, those that had joined are delivered and the others returned."""
+
+    async def slow(event):
+        if event.type.startswith("message") and event.message.role == "user":
+            await trio.sleep(1)
+
+    def cut():
+        agent.clear_follow_up()
+        agent.abort()
+
+    async with opened(says("one"), says("two"), follow_up_mode="all") as (agent, _, faux):
+        deliveries = [agent.follow_up(text) for text in ("a", "b", "c")]
+        agent.subscribe(slow)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(after, 2.5, cut)
+            await agent.prompt("hi")
+        faux.set_responses([])
+        assert [delivery.status for delivery in deliveries] == ["delivered", "returned", "returned"]
+        assert not agent.has_queued_messages
+
+
+class MoodyTool(Probe):
+    """A tool whose definition cannot always be read."""
+
+    broken = False
+
+    @property
+    def definition(self):
+        if self.broken:
+            raise OSError("the schema's server is down")
+        return self._definition
+
+    @definition.setter
+    def definition(self, definition):
+        self._definition = definition
+
+
+@pytest.mark.parametrize("queue", ["steer", "follow_up"])
+async def test_a_run_that_cannot_start_keeps_what_it_would_have_taken(queue):
+    """The message is queued as before, and the run does not count."""
+    tool = MoodyTool("moody")
+    async with opened(says("a"), says("b"), says("c"), tools=[tool]) as (agent, _, _):
+        await agent.prompt("x")
+        first, second = (getattr(agent, queue)(text) for text in ("important", "too"))
+        tool.broken = True
+        with pytest.raises(OSError, match="server is down"):
+            await agent.continue_run()
+        assert (first.status, agent.has_queued_messages) == (DeliveryStatus.Queued, True)
+        assert (agent.statistics().runs, agent.is_running) == (1, False)
+        tool.broken = False
+        await agent.continue_run()
+        assert [(one.run, one.turn) for one in (first, second)] == [(2, 1), (2, 2)]
+
+
 def aborts_at_the_start(agent):
     """A listener on the agent that aborts each run at its first event."""
 
