@@ -12,6 +12,7 @@ from runtime import (
     AgentContext,
     AgentLoopConfig,
     DeliveryStatus,
+    EventsLostError,
     StopReason,
     add_agent_context,
     open_agent,
@@ -193,6 +194,25 @@ async def test_a_run_that_cannot_start_keeps_what_it_would_have_taken(queue):
         tool.broken = False
         await agent.continue_run()
         assert [(one.run, one.turn) for one in (first, second)] == [(2, 1), (2, 2)]
+
+
+async def test_the_reply_is_there_for_a_reader_that_was_given_up(autojump_clock):
+    """result() gives it; only who reads on is told that events are lost."""
+    async with opened(says("word " * 2000), pace=1000, abort_grace=2) as (agent, _, _):
+        async with agent.stream("hi") as run:
+            await trio.sleep(5)
+            run.abort()
+            await trio.sleep(5)
+            assert (await run.result()).stop_reason is StopReason.Aborted
+    async with opened(says("word " * 2000), pace=1000, abort_grace=2) as (agent, _, _):
+        async with agent.stream("hi") as run:
+            await trio.sleep(5)
+            run.abort()
+            await trio.sleep(5)
+            with pytest.raises(EventsLostError):
+                async for _ in run:
+                    pass
+            assert (await run.result()).stop_reason is StopReason.Aborted
 
 
 def aborts_at_the_start(agent):
