@@ -232,7 +232,8 @@ class Agent(metaclass=OpenedOnly):
     def subscribe(self, listener: Listener) -> Subscription:
         """Have an async function called with every event, in order; the agent goes on only when it has returned.
 
-        Listeners are awaited one after another. An exception of one ends the run with it, and leaves ``prompt``.
+        Listeners are awaited one after another. An exception of one ends the run with it, and leaves ``prompt``. An abort
+        cuts none; who is late when the agent's block is left is cancelled ``abort_grace`` seconds after the abort.
         """
         self._check_open()
         if not callable(listener):
@@ -373,7 +374,8 @@ class Agent(metaclass=OpenedOnly):
 
     def _close(self) -> None:
         self._closed = True
-        self.abort()
+        if self._run is not None:
+            self._run.close()
         self._steering.close()
         self._follow_up.close()
 

@@ -107,6 +107,11 @@ class Run:
         """End it as ``Aborted``."""
         self._cut.abort()
 
+    def close(self) -> None:
+        """The same, and its listeners share the grace, too: nobody waits longer than that for them."""
+        self.abort()
+        self._emitter.hurry_listeners()
+
     async def execute(
         self, prompts: Iterable[Message | Envelope], poll_first: bool, finish: Callable[[], None]
     ) -> None:

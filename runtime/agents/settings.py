@@ -129,7 +129,8 @@ class AgentOptions(_LoopSettings):
       ``steering_policy``: what becomes of tool calls when a steering message arrives.
     - ``tool_execution``, ``max_concurrent_tools`` (of one batch), ``tool_timeout`` in seconds.
     - ``max_turns``: ends a run that would go on with an ``Error`` reply.
-    - ``abort_grace``: seconds that readers, and callers who were cancelled, are waited for after an abort.
+    - ``abort_grace``: seconds after an abort that feeds, and callers who were cancelled, are waited for. Listeners are waited
+      for without a limit, until the agent's block is left or its task cancelled: then until the same moment.
     """
 
     name: str = "agent"

@@ -1,11 +1,13 @@
 """Corners of agents: who came first, what is kept alive, and cancellations that belong to nobody."""
 
 import gc
+import logging
 import weakref
 
 import pytest
 import trio
 from agent_doubles import Probe, after, calls, opened, result_texts, says, sleeper
+from trio.testing import MockClock
 
 from providers.faux import register_faux_provider
 from runtime import (
@@ -19,7 +21,7 @@ from runtime import (
     run_agent_loop,
     user,
 )
-from runtime.testing import open_fake_server
+from runtime.testing import assert_event_grammar, open_fake_server
 
 
 async def test_an_agent_whose_block_was_left_is_not_kept_alive():
@@ -213,6 +215,63 @@ async def test_the_reply_is_there_for_a_reader_that_was_given_up(autojump_clock)
                 async for _ in run:
                     pass
             assert (await run.result()).stop_reason is StopReason.Aborted
+
+
+async def test_a_time_out_counts_the_slowness_of_readers(autojump_clock):
+    """A tool that waits to be heard is a tool that runs."""
+
+    async def slow(event):
+        if event.type == "tool_execution_update":
+            await trio.sleep(0.1)
+
+    async def tell(call):
+        for _ in range(60):
+            await call.update("more")
+
+    async with opened(calls("a"), says("b"), tools=[Probe("a", tell, timeout=1)]) as (agent, _, _):
+        agent.subscribe(slow)
+        await agent.prompt("go")
+        assert result_texts(agent) == ["Tool timed out after 1 s"]
+
+
+async def never_returns(event):
+    await trio.sleep_forever()
+
+
+def test_leaving_the_block_gives_listeners_the_grace_and_no_more(caplog):
+    """Its exit takes as long, the run has its end, and a warning says that listeners were cut."""
+
+    async def main():
+        begin = trio.current_time()
+        with trio.fail_after(1000):
+            await leave_while_a_listener_is_stuck()
+        assert trio.current_time() - begin == 3 + 2
+
+    async def leave_while_a_listener_is_stuck():
+        async with trio.open_nursery() as outside:
+            async with opened(abort_grace=2) as (agent, recorder, _):
+                agent.subscribe(never_returns)
+                outside.start_soon(agent.prompt, "hi")
+                await trio.sleep(3)
+        assert_event_grammar(recorder.events, runs=1)
+
+    with caplog.at_level(logging.WARNING, logger="agentrio"):
+        trio.run(main, clock=MockClock(autojump_threshold=0))
+    assert "listeners were cut" in caplog.text
+
+
+async def test_the_grace_of_listeners_counts_from_the_abort(autojump_clock):
+    """An abort alone does not cut them; a block that is left long after it cuts them at once."""
+    begin = trio.current_time()
+    with trio.fail_after(1000):
+        async with opened(abort_grace=2) as (agent, recorder, _):
+            agent.subscribe(never_returns)
+            with trio.move_on_after(1):
+                await agent.prompt("hi")
+            await trio.sleep(100)
+            assert agent.is_running
+    assert trio.current_time() - begin == 1 + 2 + 100
+    assert_event_grammar(recorder.events, runs=1)
 
 
 def aborts_at_the_start(agent):
