@@ -6,7 +6,8 @@ carries ``agent``, ``run``, from its first turn on ``turn``, in a tool ``call`` 
 """
 
 import logging
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Iterator, Mapping, MutableMapping
+from contextlib import contextmanager
 from contextvars import ContextVar, Token
 from typing import Any
 
@@ -27,6 +28,21 @@ def bind_run(agent: str, run: int) -> Token[Mapping[str, Any]]:
         caller = "{agent} run {run} turn {turn} call {call}".format_map(outer)
         fields["callers"] = (*outer.get("callers", ()), caller)
     return _BOUND.set(fields)
+
+
+def bound_fields() -> Mapping[str, Any]:
+    """What this task's lines carry."""
+    return _BOUND.get()
+
+
+@contextmanager
+def bound_to(fields: Mapping[str, Any]) -> Iterator[None]:
+    """Have the lines of the block carry these fields, and none of this task."""
+    token = _BOUND.set(fields)
+    try:
+        yield
+    finally:
+        unbind(token)
 
 
 def add_agent_context(

@@ -44,9 +44,10 @@ class ToolOptions(TypedDict, total=False):
     """What ``@tool(...)`` can be told; None is as good as absent.
 
     ``name`` is the function's unless given, ``label`` (for people) is the name, ``description`` the docstring's.
-    ``timeout`` is in seconds; without one the agent's holds. ``abandon_on_cancel`` is for functions that run in a
-    thread: aborts and time-outs leave the thread behind instead of waiting for it. It keeps its place among trio's worker
-    threads (40) until it ends by itself; when all are taken, other plain functions wait for one.
+    ``timeout`` is in seconds; without one the agent's holds. All that the function waits for counts, also ``call.update()``
+    for readers that are slow. ``abandon_on_cancel`` is for functions that run in a thread: aborts and time-outs leave the
+    thread behind instead of waiting for it. It keeps its place among trio's worker threads (40) until it ends by itself;
+    when all are taken, other plain functions wait for one.
     """
 
     name: str | None

@@ -18,7 +18,7 @@ from .feed import EventFeed
 from .interruption import Interruption
 from .keywords import AgentChanges
 from .loop import AgentLoop
-from .mailbox import Delivery, Envelope, Mailbox, as_message
+from .mailbox import Delivery, Envelope, Mailbox, as_message, give_back
 from .opened_only import OpenedOnly
 from .outcome import CANCELLED
 from .run import RUN_BUFFER, AgentRun, Run, ends_a_run
@@ -137,21 +137,24 @@ class Agent(metaclass=OpenedOnly):
         return self._follow_up.post(as_message(message))
 
     def clear_steering(self) -> None:
-        """Return all steering messages."""
+        """Return all steering messages.
+
+        What a turn that begins has taken joins if the turn goes on; if the run is cut before that, it is returned, too.
+        """
         self._steering.clear()
 
     def clear_follow_up(self) -> None:
-        """Return all follow-up messages."""
+        """Return all follow-up messages; those that a turn has taken as ``clear_steering`` says."""
         self._follow_up.clear()
 
     def clear_queues(self) -> None:
-        """Return all queued messages."""
+        """Return all queued messages; those that a turn has taken as ``clear_steering`` says."""
         self.clear_steering()
         self.clear_follow_up()
 
     @property
     def has_queued_messages(self) -> bool:
-        """Whether anything is queued."""
+        """Whether anything waits to be taken; what a turn that begins has taken is on its way, and does not count."""
         return bool(len(self._steering) or len(self._follow_up))
 
     def push_message(self, message: Message) -> None:
@@ -229,7 +232,8 @@ class Agent(metaclass=OpenedOnly):
     def subscribe(self, listener: Listener) -> Subscription:
         """Have an async function called with every event, in order; the agent goes on only when it has returned.
 
-        Listeners are awaited one after another. An exception of one ends the run with it, and leaves ``prompt``.
+        Listeners are awaited one after another. An exception of one ends the run with it, and leaves ``prompt``. An abort
+        cuts none; who is late when the agent's block is left is cancelled ``abort_grace`` seconds after the abort.
         """
         self._check_open()
         if not callable(listener):
@@ -295,10 +299,17 @@ class Agent(metaclass=OpenedOnly):
         self._set_modes()
         for box in (self._steering, self._follow_up):
             if envelopes := box.take_nowait():
-                return self._start(envelopes, poll_first=False)
+                return self._start_with(envelopes)
         raise NothingToContinueError(
             "the last message is a reply, and nothing is queued; use prompt(), or queue a message"
         )
+
+    def _start_with(self, envelopes: list[Envelope]) -> Run:
+        try:
+            return self._start(envelopes, poll_first=False)
+        except BaseException:  # a tool whose definition cannot be read, for example
+            give_back(envelopes)
+            raise
 
     def _set_modes(self) -> None:
         self._steering.mode = self._options.steering_mode
@@ -318,7 +329,6 @@ class Agent(metaclass=OpenedOnly):
             messages=tuple(self._transcript.messages),
             tools=options.tools,
         )
-        self._runs += 1
         loop = AgentLoop(
             config,
             context,
@@ -327,8 +337,9 @@ class Agent(metaclass=OpenedOnly):
             steering=self._steering,
             follow_up=self._follow_up,
             steering_policy=options.steering_policy,
-            number=self._runs,
+            number=self._runs + 1,
         )
+        self._runs += 1
         self._run = run = Run(loop, cut, emitter, config, agent=self.name)
         self._nursery.start_soon(
             run.execute, prompts, poll_first, self._settle, name=f"agent {self.name} run {self._runs}"
@@ -363,7 +374,8 @@ class Agent(metaclass=OpenedOnly):
 
     def _close(self) -> None:
         self._closed = True
-        self.abort()
+        if self._run is not None:
+            self._run.close()
         self._steering.close()
         self._follow_up.close()
 

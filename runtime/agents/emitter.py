@@ -52,7 +52,7 @@ class Emitter:
     """What one run tells its readers.
 
     An abort does not cut listeners. Feeds get until ``grace`` seconds after the cut; so do all listeners together, once
-    the task that runs the agent was cancelled itself.
+    the task that runs the agent was cancelled itself, or the agent's block is left.
     """
 
     def __init__(
@@ -95,9 +95,7 @@ class Emitter:
             self._fail(present, without_cancellation(failure))
         if scope.cancelled_caught and not self._warned:
             self._warned = True
-            log.warn(
-                "listeners were cut: they did not return in time after a cancellation", seconds=self._grace
-            )
+            log.warn("listeners were cut: they did not return within the grace", seconds=self._grace)
         self._listening = None
 
     async def _tell_one(self, subscription: Subscription, event: AgentEvent) -> None:
@@ -132,7 +130,7 @@ class Emitter:
             feed.hurry(self.feed_deadline)
 
     def hurry_listeners(self) -> None:
-        """The run's task was cancelled: listeners share what is left of the grace."""
+        """The run's task was cancelled, or the agent's block is left: listeners share what is left of the grace."""
         self._listener_deadline = self.feed_deadline
         if self._listening is not None:
             self._listening.deadline = self._listener_deadline

@@ -50,7 +50,7 @@ class AgentLoopStream(RunEvents):
     """The events of one loop, and its new messages in the end."""
 
     async def result(self) -> list[Message]:
-        """The messages that the loop added; reads what is left of the events."""
+        """The messages that the loop added; reads what is left of the events, as ``AgentRun.result`` does."""
         return (await self._end()).loop.added
 
 

@@ -47,7 +47,8 @@ class Delivery:
     """The receipt of a steered or followed-up message.
 
     ``status`` is queued until the message is in the transcript (delivered: ``run`` and ``turn``, from 1, say where), or
-    until its queue was cleared or its agent closed (returned).
+    until its queue was cleared or its agent closed (returned). What a turn that begins has taken already cannot be called
+    back: it is delivered if the turn goes on, and returned if the run is cut before that.
     """
 
     def __init__(self, message: Message) -> None:
@@ -117,6 +118,12 @@ def give_back(envelopes: Iterable[Envelope]) -> None:
         origin.give_back(queued)
 
 
+def _return(envelopes: Iterable[Envelope]) -> None:
+    for envelope in envelopes:
+        if envelope.delivery is not None:
+            envelope.delivery.give_up()
+
+
 _Channel = tuple["trio.MemorySendChannel[Envelope]", "trio.MemoryReceiveChannel[Envelope]"]
 
 
@@ -129,6 +136,7 @@ class Mailbox:
         self._front: deque[Envelope] = deque()
         self._watcher: Callable[[], None] | None = None
         self._closed = False
+        self._recalled = False
         self.capacity = capacity
         self.mode = mode
 
@@ -163,6 +171,7 @@ class Mailbox:
 
     def take_nowait(self) -> list[Envelope]:
         """The oldest message, or all of them, as the mode says."""
+        self._recalled = False
         count = len(self) if self.mode is QueueMode.All else min(1, len(self))
         return [self._next() for _ in range(count)]
 
@@ -172,10 +181,11 @@ class Mailbox:
         return self._channel[1].receive_nowait()
 
     def give_back(self, envelopes: Iterable[Envelope]) -> None:
-        """What could not join; it comes first next time."""
-        self._front.extendleft(reversed(list(envelopes)))
-        if self._closed:
-            self.clear()
+        """What could not join comes first next time; unless the queue was cleared meanwhile: then it is returned, too."""
+        if self._closed or self._recalled:
+            _return(envelopes)
+        else:
+            self._front.extendleft(reversed(list(envelopes)))
 
     def close(self) -> None:
         """Return all messages, also those that come back later."""
@@ -183,11 +193,9 @@ class Mailbox:
         self.clear()
 
     def clear(self) -> None:
-        """Return all messages."""
-        while len(self):
-            envelope = self._next()
-            if envelope.delivery is not None:
-                envelope.delivery.give_up()
+        """Return all messages, also those that were taken, should they come back."""
+        self._recalled = True
+        _return(self._next() for _ in range(len(self)))
 
     def __len__(self) -> int:
         queued = 0 if self._channel is None else self._channel[1].statistics().current_buffer_used

@@ -19,8 +19,9 @@ from .tree import settle_in
 async def open_agent(model: Model | AgentOptions, **settings: Unpack[AgentSettings]) -> AsyncIterator[Agent]:
     """Open an agent: from a model and the fields of AgentOptions as keywords, or from AgentOptions (keywords replace).
 
-    Leaving the block aborts the run that is active, returns what is queued, and waits until nothing of it is left. An
-    exception of the block leaves as itself and wins over the run's.
+    Leaving the block aborts the run that is active, returns what is queued, and waits until nothing of it is left: for
+    tools and hooks as long as they resist, for listeners until ``abort_grace`` seconds after the abort, then they are
+    cancelled. An exception of the block leaves as itself and wins over the run's.
     """
     options = _options(model, settings)
     agent: Agent | None = None

@@ -4,13 +4,14 @@ The loop is shielded: an outer cancellation does not cut it in the middle, a war
 So the run always says how it ended; only its readers have a deadline then.
 """
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import suppress
 from typing import Any, Self
 
 import trio
 
 from runtime import log
-from runtime.errors import AgentBusyError
+from runtime.errors import AgentBusyError, EventsLostError
 from runtime.nurseries import SingleVoiceNursery, holds_cancellation, when_set
 from runtime.values.message import AssistantMessage, Message
 from runtime.values.text import printable
@@ -92,6 +93,7 @@ class Run:
         self._cut = cut
         self._emitter = emitter
         self._config = config
+        self._fields: Mapping[str, Any] = {}
         self._failure_told = False
         self._abandoned = False
         self.task: trio.lowlevel.Task | None = None
@@ -105,12 +107,18 @@ class Run:
         """End it as ``Aborted``."""
         self._cut.abort()
 
+    def close(self) -> None:
+        """The same, and its listeners share the grace, too: nobody waits longer than that for them."""
+        self.abort()
+        self._emitter.hurry_listeners()
+
     async def execute(
         self, prompts: Iterable[Message | Envelope], poll_first: bool, finish: Callable[[], None]
     ) -> None:
         """Run to the end and settle; what went wrong is kept for ``outcome``, and raised by nothing else."""
         self.task = trio.lowlevel.current_task()
         bound = log.bind_run(self._agent, self.number)
+        self._fields = log.bound_fields()
         log.debug("run started")
         try:
             with self._cut.calls(self._emitter.hurry_feeds):
@@ -157,11 +165,10 @@ class Run:
     def _log_unheard_failure(self) -> None:
         if self._cut.failure is not None and not self._failure_told:
             self._failure_told = True
-            log.error(
-                "application code failed in a run that nobody waits for",
-                exc_info=self._cut.failure,
-                **self._bound,
-            )
+            with log.bound_to(self._bound):  # who gave it up may be a task of another run
+                log.error(
+                    "application code failed in a run that nobody waits for", exc_info=self._cut.failure
+                )
 
     def _ending(self) -> dict[str, str]:
         if self._cut.failure is not None:
@@ -172,18 +179,14 @@ class Run:
     def _bound(self) -> dict[str, Any]:
         """What the lines of the run's own task carry, for those that another task writes."""
         turn = {"turn": self.loop.turn} if self.loop.turn else {}
-        return {"agent": self._agent, "run": self.number, **turn}
+        return {**self._fields, **turn}
 
     def _warn(self) -> None:
         tools = [f"{printable(slot.call.name)} ({printable(slot.call.id)})" for slot in self.loop.running]
         still = ", ".join(tools) or "a hook or a reader of events"
         grace = self._config.abort_grace
-        log.warn(
-            f"aborted {grace} s ago, but still running: {still}",
-            resisting=still,
-            seconds=grace,
-            **self._bound,
-        )
+        with log.bound_to(self._bound):
+            log.warn(f"aborted {grace} s ago, but still running: {still}", resisting=still, seconds=grace)
 
     @property
     def is_mine(self) -> bool:
@@ -219,8 +222,9 @@ class RunEvents:
         """Read what is left, and wait until the run has settled; raises what application code raised."""
         self._run.refuse_own_tasks()
         if not self._feed.was_left:
-            async for _ in self._feed:
-                pass
+            with suppress(EventsLostError):  # what ended is known all the same
+                async for _ in self._feed:
+                    pass
         await self._run.settled.wait()
         self._run.outcome()
         return self._run
@@ -233,7 +237,10 @@ class AgentRun(RunEvents):
     """One run with its events, for the task that started it."""
 
     async def result(self) -> AssistantMessage:
-        """The final reply; reads what is left of the events. Raises what a hook or a listener raised."""
+        """The final reply; reads what is left of the events, if they are not lost. Raises what a hook or a listener raised.
+
+        A reader that was too late after an abort, and so lost events, is told by iterating, not here: the reply is there.
+        """
         return (await self._end()).outcome()
 
     def abort(self) -> None:

@@ -127,9 +127,11 @@ class AgentOptions(_LoopSettings):
     - ``before_tool_call(info)``, ``after_tool_call(info, result)``: around each tool.
     - ``steering_mode``, ``follow_up_mode``: how many queued messages join at once. ``max_queued``: how many may wait, each.
       ``steering_policy``: what becomes of tool calls when a steering message arrives.
-    - ``tool_execution``, ``max_concurrent_tools`` (of one batch), ``tool_timeout`` in seconds.
+    - ``tool_execution``, ``max_concurrent_tools`` (of one batch), ``tool_timeout`` in seconds: of all that a tool waits for,
+      also for readers of its updates, and of an agent that it follows, who are slow.
     - ``max_turns``: ends a run that would go on with an ``Error`` reply.
-    - ``abort_grace``: seconds that readers, and callers who were cancelled, are waited for after an abort.
+    - ``abort_grace``: seconds after an abort that feeds, and callers who were cancelled, are waited for. Listeners are waited
+      for without a limit, until the agent's block is left or its task cancelled: then until the same moment.
     """
 
     name: str = "agent"

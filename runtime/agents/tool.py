@@ -67,7 +67,8 @@ class AgentContext:
 class AgentTool(Protocol):
     """Something a model can call. ``tools.tool`` makes one of a function.
 
-    A tool may also have a ``timeout`` in seconds; without one, or with None, the agent's ``tool_timeout`` holds.
+    A tool may also have a ``timeout`` in seconds; without one, or with None, the agent's ``tool_timeout`` holds. What it
+    waits for in ``call.update()``, because readers are slow, counts.
     Cancellation reaches ``execute`` as trio's ``Cancelled``: clean up, and let it pass.
     """
 

@@ -1,4 +1,4 @@
-"""Who runs below whom, in a living process: agents, their runs and turns, tools, and the agents that tools call."""
+"""Who runs below whom, in one ``trio.run``: agents, their runs and turns, tools, and the agents that tools call."""
 
 import signal as signals
 import sys
@@ -76,8 +76,9 @@ def agent_tree() -> AgentTree:
 
 
 class AgentMonitor(trio.abc.Instrument):
-    """Draws the tree of a living process: ``trio.run(main, instruments=[AgentMonitor(signal=signal.SIGUSR1)])``.
+    """Draws the tree of the ``trio.run`` that it is given to: ``trio.run(main, instruments=[AgentMonitor(signal=signal.SIGUSR1)])``.
 
+    Another run, in another thread, wants a monitor of its own.
     ``str(monitor)`` is the tree, from any task or thread; with a signal, each one that arrives prints it to ``file``
     (standard error by default). Signals need the main thread, as always in Python. It costs next to nothing while nobody looks.
     """

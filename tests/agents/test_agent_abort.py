@@ -226,19 +226,31 @@ async def test_the_options_signal_aborts_every_run(autojump_clock):
 
 
 async def test_steering_is_not_lost_by_an_abort(autojump_clock):
-    """What was queued stays queued, and joins the next run."""
+    """What was queued stays queued, and joins the next run in its order; each receipt says where."""
+    steered, followed = [], []
 
     async def steer(call):
-        agent.steer("later")
-        await trio.sleep_forever()
+        if not steered:
+            steered.extend(agent.steer(text) for text in ("one", "two", "three"))
+            followed.extend(agent.follow_up(text) for text in ("four", "five"))
+        else:
+            await trio.sleep_forever()
 
-    async with opened(calls("a"), says("ok"), tools=[Probe("a", steer)]) as (agent, _, _faux):
+    async with opened(calls("a"), calls("a"), *(says("ok") for _ in range(4)), tools=[Probe("a", steer)]) as (
+        agent,
+        _,
+        _faux,
+    ):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(after, 1, agent.abort)
             await agent.prompt("hi")
-        assert agent.has_queued_messages
+        assert repr(steered[0]) == "<Delivery delivered in run 1, turn 2>"
+        assert [one.status for one in steered[1:] + followed] == ["queued"] * 4
+        assert (agent.statistics().queued_steering, agent.statistics().queued_follow_up) == (2, 2)
         await agent.prompt("next")
-    assert [m.content for m in agent.state.messages if m.role == "user"] == ["hi", "next", "later"]
+    assert [(one.run, one.turn) for one in steered + followed] == [(1, 2), (2, 1), (2, 2), (2, 3), (2, 4)]
+    said = [m.content for m in agent.state.messages if m.role == "user"]
+    assert said == ["hi", "one", "next", "two", "three", "four", "five"]
 
 
 # Cancelling the caller
@@ -307,13 +319,36 @@ async def test_leaving_the_block_aborts_the_run(autojump_clock):
             await wait()
 
 
-async def test_an_exception_of_the_block_wins(autojump_clock):
-    """It leaves as itself, after the run has settled."""
-    with pytest.raises(KeyError, match="mine"):
-        async with opened(calls("endless"), tools=[Probe("endless", stays_for_ever)]) as (agent, recorder, _):
-            async with agent.stream("hi") as run:
-                await anext(run)
-                raise KeyError("mine")
+@pytest.mark.parametrize("where", ["stream", "agent"])
+async def test_an_exception_of_the_block_wins(autojump_clock, where):
+    """It leaves as itself, after the run has settled, also when a listener raises meanwhile."""
+    died = []
+
+    async def dies(event):
+        if event.type == "agent_end":
+            died.append(event)
+            raise LookupError("the listener died")
+
+    async def prompt():
+        with pytest.raises(LookupError, match="the listener died"):
+            await agent.prompt("hi")
+
+    async with trio.open_nursery() as outside:
+        with pytest.raises(KeyError, match="mine"):
+            async with opened(calls("endless"), tools=[Probe("endless", stays_for_ever)]) as (
+                agent,
+                recorder,
+                _,
+            ):
+                agent.subscribe(dies)
+                if where == "agent":
+                    outside.start_soon(prompt)
+                    await trio.sleep(1)
+                    raise KeyError("mine")
+                async with agent.stream("hi") as run:
+                    await anext(run)
+                    raise KeyError("mine")
+        assert len(died) == 1
     assert_event_grammar(recorder.events, runs=1)
     assert_transcript_valid(agent.state.messages)
 

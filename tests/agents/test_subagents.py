@@ -91,6 +91,41 @@ async def test_two_called_agents_are_told_apart():
         )
 
 
+async def test_agents_that_follow_each_other_end(autojump_clock):
+    """An event that comes round to the call that it has passed goes no further."""
+
+    async def ask_other(call):
+        with call.follow(other):
+            await other.prompt("please")
+
+    async def watch(call):
+        with call.follow(agent):
+            await call.update("seed")
+            await trio.sleep(5)
+
+    async def goes_no_further(event):
+        assert not isinstance(event, SubagentEvent) or len(event.path) < 3
+
+    async with (
+        opened(calls("ask"), says("so"), tools=[Probe("ask", ask_other)], name="one") as (agent, recorder, _),
+        opened(calls("watch"), says("ok"), tools=[Probe("watch", watch)], name="two") as (other, heard, _),
+    ):
+        agent.subscribe(goes_no_further)
+        await agent.prompt("go")
+    assert_event_grammar(below(recorder, "two"), runs=1)
+    paths = {tuple(step.agent for step in event.path) for event in heard.of(SubagentEvent)}
+    assert paths == {("one", "two")}  # its own events, as the other hears them, and no further
+
+
+async def test_agents_and_calls_of_the_same_name_are_told_apart():
+    """Floors whose names and ids are the same are no circle."""
+    lowest = caller("again", says("gold"), agent_name="same")
+    middle = caller("again", calls("again"), says("found"), agent_name="same", tools=[lowest])
+    async with opened(calls("again"), says("so"), tools=[middle], name="same") as (agent, recorder, _):
+        await agent.prompt("go")
+    assert_event_grammar(below(recorder, "same", "same"), runs=1)
+
+
 @pytest.mark.parametrize("how", ["abort", "cancel", "tool"])
 async def test_a_called_agent_is_cut_with_its_caller(autojump_clock, how):
     """Its run ends as Aborted, its events come to their end, and nothing of it is left."""
@@ -168,6 +203,33 @@ async def test_lines_of_the_log_name_all_that_called(caplog):
         "researcher": ("boss run 1 turn 1 call c0",),
         "digger": ("boss run 1 turn 1 call c0", "researcher run 1 turn 1 call c0"),
     }
+
+
+async def test_a_failure_that_nobody_waits_for_is_logged_under_its_own_run(autojump_clock, caplog):
+    """Not under the call that waited for it: that is among the callers."""
+
+    async def dies(event):
+        if isinstance(event, AgentEnd):
+            raise LookupError("the listener died")
+
+    async def work(call):
+        with register_faux_provider(tokens_per_second=5) as faux:
+            faux.set_responses([says("word " * 50)])
+            async with open_agent(faux.get_model(), name="child") as child:
+                child.subscribe(dies)
+                await child.prompt("go")
+
+    async with opened(calls("ask"), says("so"), tools=[Probe("ask", work, timeout=3)], name="boss") as (
+        agent,
+        _,
+        _,
+    ):
+        await agent.prompt("go")
+    (line,) = [record for record in caplog.records if "nobody waits" in record.msg]
+    assert (line.agent, line.run, line.turn) == ("child", 1, 1)
+    assert line.callers == ("boss run 1 turn 1 call c0",)
+    assert not hasattr(line, "call")
+    assert not hasattr(line, "tool")
 
 
 async def test_the_applications_own_lines_can_say_it_too():

@@ -138,6 +138,24 @@ async def test_a_warning_about_what_resists_holds_no_terminal_escapes(autojump_c
     assert "still running: work (c\ufffd[2J)" in caplog.text
 
 
+def test_a_tree_holds_the_agents_of_its_own_run_alone():
+    """Not those of another trio.run, in another thread; a monitor sees what it is given to."""
+    monitor, seen = AgentMonitor(), []
+
+    def look():
+        thread = threading.Thread(target=lambda: trio.run(elsewhere))
+        thread.start()
+        thread.join()
+
+    async def elsewhere():
+        with register_faux_provider() as faux:
+            async with open_agent(faux.get_model(), name="stranger"):
+                seen.extend([str(agent_tree()), str(monitor)])
+
+    trio.run(a_living_process, look, instruments=[monitor])
+    assert seen == ["agent stranger: idle, 0 messages", PICTURE]
+
+
 def test_a_monitor_is_read_from_another_thread():
     """The same tree, without a word of the application; nothing before and after the run."""
     monitor = AgentMonitor()

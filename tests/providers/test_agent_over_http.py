@@ -158,8 +158,10 @@ def test_a_provider_is_chosen_by_what_it_can_do(wanted):
 
 
 async def test_an_endless_stream_is_closed_by_an_abort():
-    """The server reads the end of the connection within 100 ms after the agent is idle, on one of a few tries."""
-    assert min([await seconds_until_the_server_knows() for _ in range(3)]) < 0.1
+    """The server reads the end of the connection once the agent is idle: at best within 100 ms, always within a second."""
+    tries = [await seconds_until_the_server_knows() for _ in range(3)]
+    assert min(tries) < 0.1
+    assert max(tries) < 1
 
 
 async def seconds_until_the_server_knows():
