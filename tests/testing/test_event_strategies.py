@@ -1,15 +1,14 @@
 """Drawn events are well-formed, and there is everything among them that can be."""
 
+from itertools import pairwise
+
 import pytest
-from hypothesis import Phase, find, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runtime import SubagentEvent
 from runtime.testing import assert_event_grammar, assert_stream_grammar, assert_transcript_valid
 from runtime.testing.strategies import agent_events, stream_events
-
-ANY = settings(phases=[Phase.generate], max_examples=2_000, database=None)
-"""One that will do; the smallest is not looked for."""
 
 
 @given(stream_events())
@@ -59,49 +58,48 @@ def test_runs_can_do_without_faults_and_without_agents_below(events):
     assert not any(message.role == "assistant" and message.failed for message in events[-1].messages)
 
 
+def drawn(strategy, kinds):
+    """Which of some kinds are among what is drawn."""
+    seen = set()
+
+    @settings(max_examples=300, derandomize=True, database=None)
+    @given(strategy)
+    def look(events):
+        seen.update(name for name, holds in kinds.items() if name not in seen and holds(events))
+
+    look()
+    return seen
+
+
+def types(events):
+    return [event.type for event in events]
+
+
 def has_open_blocks(events):
-    kinds = [event.type for event in events]
-    return events[-1].type == "error" and sum("_start" in k for k in kinds) > sum("_end" in k for k in kinds)
+    starts, ends = (sum(kind.endswith(end) for kind in types(events)) for end in ("_start", "_end"))
+    return events[-1].type == "error" and starts > ends
 
 
-def at_once(events):
-    kinds = [event.type.rsplit("_")[-1] for event in events]
-    return ["start", "start"] in [kinds[n : n + 2] for n in range(1, len(kinds))]
+REPLIES = {
+    "open blocks": has_open_blocks,
+    "several at once": lambda events: ("text_start", "toolcall_start") in pairwise(types(events)),
+    "a lone error": lambda events: types(events) == ["error"],
+    "aborted": lambda events: events[-1].type == "error" and events[-1].reason == "aborted",
+    "a call in pieces": lambda events: types(events).count("toolcall_delta") > 1,
+    "too long": lambda events: events[-1].type == "done" and events[-1].reason == "length",
+}
+RUNS = {
+    "several turns": lambda events: types(events).count("turn_start") == 3,
+    "tools at once": lambda events: (START, START) in pairwise(types(events)),
+    "out of order": lambda events: (END, END) in pairwise(types(events)),
+    "agents below": lambda events: "subagent_event" in types(events),
+    "a failed reply": lambda events: any(m.role == "assistant" and m.failed for m in events[-1].messages),
+    "a failed tool": lambda events: any(m.role == "toolResult" and m.is_error for m in events[-1].messages),
+}
+START, END = "tool_execution_start", "tool_execution_end"
 
 
-@pytest.mark.parametrize(
-    "holds",
-    [
-        has_open_blocks,
-        at_once,
-        lambda events: len(events) == 1,
-        lambda events: [event.type for event in events] == ["start", "error"],
-        lambda events: events[-1].type == "done" and events[-1].message.stop_reason == "length",
-        lambda events: any(event.type == "toolcall_delta" and event.delta == '{"n": ' for event in events),
-    ],
-)
-def test_replies_of_every_kind_are_drawn(holds):
-    """Also those that a reader of events may not have thought of."""
-    assert find(stream_events(), holds, settings=ANY)
-
-
-def kinds_of(events):
-    return [event.type.removeprefix("tool_execution_") for event in events]
-
-
-@pytest.mark.parametrize(
-    "holds",
-    [
-        lambda events: kinds_of(events).count("turn_start") == 3,
-        lambda events: ["start", "start"] in [kinds_of(events)[n : n + 2] for n in range(len(events))],
-        lambda events: ["end", "end"] in [kinds_of(events)[n : n + 2] for n in range(len(events))],
-        lambda events: any(isinstance(event, SubagentEvent) for event in events),
-        lambda events: any(message.role == "assistant" and message.failed for message in events[-1].messages),
-        lambda events: any(
-            message.role == "toolResult" and message.is_error for message in events[-1].messages
-        ),
-    ],
-)
-def test_runs_of_every_kind_are_drawn(holds):
-    """Tools at the same time, that end out of order, agents below, failures."""
-    assert find(agent_events(), holds, settings=ANY)
+@pytest.mark.parametrize(("strategy", "kinds"), [(stream_events(), REPLIES), (agent_events(), RUNS)])
+def test_everything_is_drawn(strategy, kinds):
+    """Also what a reader of events may not have thought of."""
+    assert drawn(strategy, kinds) == set(kinds)
