@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 from codecs import getincrementaldecoder
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence, Set
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -51,8 +51,9 @@ async def run_command(
     """Run a program, and leave nothing of it behind: it leads a session of its own, which ends with this call.
 
     When this is cancelled, when ``on_output`` raises, and when the program ends and leaves children behind, every process group
-    of the session gets SIGTERM, after ``grace`` seconds SIGKILL, and is waited for; until then its pipes are read. Only what
-    has moved to another session gets away; where there is no ``/proc`` (macOS), so does what has moved to another group.
+    of the session gets SIGTERM, also one that comes up meanwhile, after ``grace`` seconds SIGKILL, and is waited for; until
+    then its pipes are read. Only what has moved to another session gets away; where there is no ``/proc`` (macOS), so does
+    what has moved to another group.
 
     The output is decoded as UTF-8, what is invalid replaced. ``max_output`` bytes of each stream are kept, the rest is
     read and dropped. ``on_output`` is awaited with each piece of either stream as it comes, such as ``call.update``; a slow
@@ -209,24 +210,34 @@ async def _end_session(process: trio.Process, grace: float) -> None:
     Nothing in here waits for a place among the worker threads: those that were abandoned keep theirs.
     """
     for number, seconds in ((signal.SIGTERM, grace), (signal.SIGKILL, KILL_SECONDS)):
-        for group in await _groups(process.pid):
-            with suppress(ProcessLookupError, PermissionError):
-                os.killpg(group, number)
+        told = await _tell(process, number)  # also when there is no time at all
         with trio.move_on_after(seconds):
-            await _gone(process)  # also one that has ended: somebody has to take note of that
+            await _gone(process, number, told)
             break
     else:
         log.warn("a program does not end, although it was killed", session=process.pid)
 
 
-async def _gone(process: trio.Process) -> None:
-    await process.wait()
+async def _gone(process: trio.Process, number: int, told: set[int]) -> None:
+    """Wait until nothing of the session runs; a group that has come up since the last look is signalled, too."""
     pause = _LOOK_AGAIN
-    while await _groups(process.pid):
+    while told:
         await trio.sleep(pause)
         pause = min(
             2 * pause, 10 * _LOOK_AGAIN
         )  # nothing tells when the last one has gone, and looking costs
+        told = await _tell(process, number, told if number == signal.SIGTERM else set())
+    await process.wait()  # also for one that has ended: somebody has to take note of that
+
+
+async def _tell(process: trio.Process, number: int, told: Set[int] = frozenset()) -> set[int]:
+    """Signal the groups of the session in which anything runs, except those that were told; all of them."""
+    process.poll()  # where the kernel does not show processes, a dead one that nobody took note of looks alive
+    groups = await _groups(process.pid)
+    for group in groups - told:
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(group, number)
+    return groups
 
 
 async def _groups(session: int) -> set[int]:

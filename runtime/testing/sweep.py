@@ -86,12 +86,16 @@ def _is_cut(
     scenario: _Scenario[T], check: Callable[[T], Any], kind: str, step: int, clock: _NewClock
 ) -> bool:
     """Run and check once; whether the scenario had not ended before."""
-    name = getattr(scenario, "__qualname__", repr(scenario))
     its_clock = "" if clock is new_clock else ", clock=..."
-    with _noted(f"cut by {kind!r} at step {step}; alone: run_cut({name}, {kind!r}, {step}{its_clock})"):
+    again = f"{_name(check)}(run_cut({_name(scenario)}, {kind!r}, {step}{its_clock})[0])"
+    with _noted(f"cut by {kind!r} at step {step}; alone: {again}"):
         result, cutter = run_cut(scenario, kind, step, clock=clock)
         check(result)
     return cutter.reached
+
+
+def _name(function: Callable[..., Any]) -> str:
+    return getattr(function, "__qualname__", repr(function))
 
 
 def run_cut(
@@ -101,7 +105,10 @@ def run_cut(
     *,
     clock: _NewClock = new_clock,
 ) -> tuple[T, Cutter]:
-    """Run a scenario once, cut at one step, and return its result and its Cutter; on a virtual clock the same every time."""
+    """Run a scenario once, cut at one step, and return its result and its Cutter; on a virtual clock the same every time.
+
+    Nothing is checked: give the result to the check of the sweep.
+    """
     cutter = Cutter(kind, step)
     with _deterministic():
         result = trio.run(scenario, cutter, clock=clock() if clock else None, instruments=[cutter])

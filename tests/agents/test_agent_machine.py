@@ -3,11 +3,9 @@
 import json
 import logging
 import os
-from dataclasses import dataclass, field
 
 import pytest
 import trio
-from agent_doubles import Probe
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -18,18 +16,14 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
+from machine_doubles import Caller, Lines, replies, tools_that
 from trio_in_steps import TrioInSteps
 
-from providers.faux import (
-    faux_assistant_message,
-    faux_fault,
-    faux_text,
-    faux_tool_call,
-    register_faux_provider,
-)
+from providers.faux import faux_assistant_message, register_faux_provider
 from runtime import (
     AgentBusyError,
-    AgentToolResult,
+    AgentClosedError,
+    AgentEnd,
     AssistantMessage,
     DeliveryStatus,
     EventsLostError,
@@ -45,32 +39,7 @@ from runtime.testing import EventRecorder, assert_event_grammar, assert_transcri
 STEPS = 2_000
 SECRET = "sk-nobody-may-see-this"
 GRACE = 2.0
-TOOLS = ("quick", "slow", "broken", "stubborn", "chatty", "nested", "absent")
-
-
-@dataclass
-class Caller:
-    """Somebody who waits for a run, and what came of that."""
-
-    scope: trio.CancelScope = field(default_factory=trio.CancelScope)
-    reply: AssistantMessage | None = None
-    error: Exception | None = None
-    done: bool = False
-
-
-@st.composite
-def replies(draw):
-    """A reply, with or without calls, whole or with a fault."""
-    names = draw(st.lists(st.sampled_from(TOOLS), max_size=3))
-    text = draw(st.sampled_from(["", "some words to say " * 2]))
-    blocks = [
-        *([faux_text(text)] if text else []),
-        *(faux_tool_call(name, {"n": n}, id=f"{name}-{n}") for n, name in enumerate(names)),
-    ]
-    reason = draw(st.sampled_from([StopReason.ToolUse] * 3 + [StopReason.Stop, StopReason.Length]))
-    reply = faux_assistant_message(blocks, stop_reason=reason)
-    fault = draw(st.sampled_from([None] * 8 + ["fail", "cut", "malformed", "stall"]))
-    return faux_fault(reply, fault) if fault else reply
+MODELS = ("one", "two")
 
 
 class AgentMachine(RuleBasedStateMachine):
@@ -80,16 +49,9 @@ class AgentMachine(RuleBasedStateMachine):
 
     def __init__(self):
         super().__init__()
-        self.alive = set()
-        self.callers = []
-        self.posted = []  # (mailbox, delivery), in order
-        self.readers = []
-        self.subscriptions = []
-        self.recorder = EventRecorder()
-        self.aborted = False
         self.lines = []
         self.loop = TrioInSteps()
-        self.watch = _Lines(self.lines)
+        self.watch = Lines(self.lines)
         logging.getLogger("agentrio").addHandler(self.watch)
 
     @initialize(
@@ -101,71 +63,45 @@ class AgentMachine(RuleBasedStateMachine):
     )
     def open(self, steering, policy, execution, concurrent, pause):
         """An agent in a task of its own."""
+        self.settings = steering, policy, execution, concurrent, pause
+        self.alive = set()
+        self.callers = []
+        self.posted = []  # (mailbox, delivery), in order
+        self.readers = []
+        self.subscriptions = []
+        self.recorder = EventRecorder()
+        self.aborted = False  # the present run, before it told its end
+        self.has_died = False  # a listener of the present run
+        self.block = trio.CancelScope()
         self.closing = trio.Event()
-        self.faux = register_faux_provider(tokens_per_second=20)
+        self.faux = register_faux_provider(models=MODELS, tokens_per_second=20)
         self.faux.set_responses([faux_assistant_message("to begin with")] * 3)
+        self.model = self.model_of_run = MODELS[0]
 
         async def slowly(*args):
             await trio.sleep(pause)
 
         async def live():
-            async with open_agent(
-                self.faux.get_model(),
-                tools=self.tools(),
-                steering_mode=steering,
-                steering_policy=policy,
-                tool_execution=execution,
-                max_concurrent_tools=concurrent,
-                max_turns=6,
-                prepare_next_turn=slowly,
-                before_tool_call=slowly,
-                tool_timeout=30,
-                abort_grace=GRACE,
-                options=SimpleStreamOptions(api_key=SECRET),
-            ) as self.agent:
-                self.agent.subscribe(self.recorder)
-                self.agent.subscribe(slowly)
-                await self.closing.wait()
+            with self.block:
+                async with open_agent(
+                    self.faux.get_model(),
+                    tools=tools_that(self.alive),
+                    steering_mode=steering,
+                    steering_policy=policy,
+                    tool_execution=execution,
+                    max_concurrent_tools=concurrent,
+                    max_turns=6,
+                    prepare_next_turn=slowly,
+                    before_tool_call=slowly,
+                    tool_timeout=30,
+                    abort_grace=GRACE,
+                    options=SimpleStreamOptions(api_key=SECRET),
+                ) as self.agent:
+                    self.agent.subscribe(self.recorder)
+                    self.agent.subscribe(slowly)
+                    await self.closing.wait()
 
         self.loop.do(lambda: self.loop.nursery.start_soon(live, name="the agent's block"))
-
-    def tools(self):
-        """One for each way to behave."""
-
-        async def quick(call):
-            await trio.lowlevel.checkpoint()
-
-        async def slow(call):
-            with self.living(call):
-                await trio.sleep(1.5)
-
-        async def broken(call):
-            await trio.sleep(0.5)
-            raise ValueError("broken")
-
-        async def stubborn(call):
-            with self.living(call):
-                try:
-                    await trio.sleep(3)
-                except trio.Cancelled:
-                    with trio.CancelScope(shield=True):
-                        await trio.sleep(0.5)
-            return AgentToolResult.text("anyway")
-
-        async def chatty(call):
-            for number in range(20):
-                await call.update(str(number))
-
-        async def nested(call):
-            with self.living(call):
-                async with trio.open_nursery() as nursery:
-                    nursery.start_soon(trio.sleep, 2)
-                    nursery.start_soon(trio.sleep, 1)
-
-        return [Probe(work.__name__, work) for work in (quick, slow, broken, stubborn, chatty, nested)]
-
-    def living(self, call):
-        return _Living(self.alive, call)
 
     # Runs
 
@@ -174,6 +110,29 @@ class AgentMachine(RuleBasedStateMachine):
         """A prompt starts a run, or says that one is active; the model has more to say in any case."""
         self.faux.append_responses(script)
         self.start(lambda: self.agent.prompt(text), lambda: None)
+
+    @rule(
+        text=st.uuids().map(str),
+        script=st.lists(replies(), min_size=1, max_size=4),
+        leaves_after=st.sampled_from([None, None, 1, 5, 30]),
+    )
+    def stream(self, text, script, leaves_after):
+        """The same with the events: all of them, or some, and whoever leaves early aborts the run."""
+        self.faux.append_responses(script)
+
+        async def stream():
+            seen = EventRecorder()
+            async with self.agent.stream(text) as run:
+                async for event in run:
+                    await seen(event)
+                    if len(seen.events) == leaves_after:
+                        break
+                else:
+                    assert_event_grammar(seen, runs=1)
+                self.aborted |= self.still_speaks()
+            return await run.result()
+
+        self.start(stream, lambda: None)
 
     @rule()
     def continue_run(self):
@@ -198,7 +157,8 @@ class AgentMachine(RuleBasedStateMachine):
             caller.done = True
 
         if expected is None:
-            self.aborted = False
+            self.aborted = self.has_died = False
+            self.model_of_run = self.model
             self.callers.append(caller)
         self.loop.do(lambda: self.loop.nursery.start_soon(wait, name="a caller"))
         if expected is not None:
@@ -207,7 +167,7 @@ class AgentMachine(RuleBasedStateMachine):
     @rule()
     def abort(self):
         """The run ends as Aborted; without one nothing happens."""
-        self.aborted = self.aborted or self.agent.is_running
+        self.aborted |= self.still_speaks()
         self.loop.do(self.agent.abort)
 
     @precondition(lambda self: any(not caller.done for caller in self.callers))
@@ -215,8 +175,12 @@ class AgentMachine(RuleBasedStateMachine):
     def cancel_the_caller(self):
         """Cancelling who waits aborts the run."""
         caller = next(caller for caller in self.callers if not caller.done)
-        self.aborted = True
+        self.aborted |= self.still_speaks()
         self.loop.do(caller.scope.cancel)
+
+    def still_speaks(self):
+        """Whether an abort comes before the end of the run is told; afterwards only its readers still hear of it."""
+        return self.agent.is_running and self.recorder.events[-1].type != "agent_end"
 
     @rule(data=st.data())
     def cancel_one_tool(self, data):
@@ -244,15 +208,23 @@ class AgentMachine(RuleBasedStateMachine):
         delivery = self.loop.do(lambda: getattr(self.agent, box)(text))
         self.posted.append((box, delivery))
 
-    @rule(which=st.sampled_from(["clear_steering", "clear_follow_up"]))
-    def clear(self, which):
-        """What still waits in the mailbox is returned."""
-        before = self.queued()
-        self.loop.do(getattr(self.agent, which))
-        assert self.queued() <= before
+    @rule(box=st.sampled_from(["steer", "follow_up"]))
+    def clear(self, box):
+        """What waits in that mailbox is returned; what a run has taken already, and the other mailbox, stay as they are."""
+        before = self.in_mailboxes()
+        queued = [delivery for its_box, delivery in self.posted if its_box == box and is_queued(delivery)]
+        taken = len(queued) - before[box]  # the oldest
+        self.loop.do(self.agent.clear_steering if box == "steer" else self.agent.clear_follow_up)
+        assert all(map(is_queued, queued[:taken]))
+        assert all(delivery.status is DeliveryStatus.Returned for delivery in queued[taken:])
+        assert self.in_mailboxes() == {**before, box: 0}
+
+    def in_mailboxes(self):
+        figures = self.agent.statistics()
+        return {"steer": figures.queued_steering, "follow_up": figures.queued_follow_up}
 
     def queued(self):
-        return sum(delivery.status is DeliveryStatus.Queued for _, delivery in self.posted)
+        return sum(is_queued(delivery) for _, delivery in self.posted)
 
     @rule()
     def reset(self):
@@ -269,13 +241,17 @@ class AgentMachine(RuleBasedStateMachine):
         policy=st.sampled_from(["finish_batch", "skip_unstarted", "cancel_batch"]),
         mode=st.sampled_from(["one_at_a_time", "all"]),
         some=st.booleans(),
+        model=st.sampled_from(MODELS),
     )
-    def update(self, policy, mode, some):
+    def update(self, policy, mode, some, model):
         """Holds from the next run on."""
-        tools = self.tools()[:3] if some else self.tools()
+        self.model = model
         self.loop.do(
             lambda: self.agent.update(
-                steering_policy=policy, follow_up_mode=mode, tools=tools, model=self.faux.get_model()
+                steering_policy=policy,
+                follow_up_mode=mode,
+                tools=tools_that(self.alive)[: 3 if some else None],
+                model=self.faux.get_model_by_id(model),
             )
         )
 
@@ -291,6 +267,7 @@ class AgentMachine(RuleBasedStateMachine):
             if pause and len(seen) < 20:
                 await trio.sleep(pause)
             if dies_after is not None and len(seen) >= dies_after:
+                self.has_died = True
                 raise LookupError("the listener died")
 
         self.subscriptions.append(self.loop.do(lambda: self.agent.subscribe(listen)))
@@ -348,9 +325,9 @@ class AgentMachine(RuleBasedStateMachine):
         assert self.agent.state.pending_tool_calls == frozenset()
         assert self.agent.statistics().running_tools == 0
         assert not self.loop.do(lambda: self.agent._nursery.child_tasks)
-        figures = self.agent.statistics()
-        assert figures.queued_steering + figures.queued_follow_up == self.queued()
+        assert sum(self.in_mailboxes().values()) == self.queued()
         self.check_callers()
+        self.check_the_end()
         self.check_mail()
 
     def check_callers(self):
@@ -360,14 +337,17 @@ class AgentMachine(RuleBasedStateMachine):
                 assert isinstance(caller.error, LookupError), repr(caller.error)
             elif not caller.scope.cancelled_caught:
                 assert isinstance(caller.reply, AssistantMessage)
-        if self.callers and self.callers[-1].reply is not None and self.aborted:
-            ended = self.callers[-1].reply.stop_reason
-            assert ended is StopReason.Aborted or self.ended_before_the_abort()
+            if self.aborted and caller is self.callers[-1] and caller.reply is not None:
+                assert caller.reply.stop_reason is StopReason.Aborted
         self.callers.clear()
 
-    def ended_before_the_abort(self):
-        """The last reply was told before anybody asked: only its readers still had to hear of the end."""
-        return self.recorder.events[-1].type == "agent_end"
+    def check_the_end(self):
+        """Of the last run, also where nobody was told a reply."""
+        ends = self.recorder.of(AgentEnd)
+        for message in ends[-1].messages if ends else ():
+            assert message.role != "assistant" or message.model == self.model_of_run
+        if self.aborted and not self.has_died:
+            assert ends[-1].messages[-1].stop_reason is StopReason.Aborted
 
     def check_mail(self):
         said = [
@@ -381,44 +361,46 @@ class AgentMachine(RuleBasedStateMachine):
             mine = {d.message.content for d in deliveries}
             assert [text for text in said if text in mine] == delivered
 
+    # The end of the block
+
+    @precondition(lambda self: self.agent.is_running)
+    @rule()
+    def cancel_the_block(self):
+        """Its run ends as Aborted, and it as closed; the next steps are done to another agent."""
+        self.leave(self.block.cancel)
+        assert self.block.cancelled_caught
+        self.open(*self.settings)
+
+    def leave(self, how):
+        """Everything ends, and whatever was queued is returned."""
+        self.aborted |= self.still_speaks()
+        self.loop.do(how)
+        for scope in self.readers:
+            self.loop.do(scope.cancel)
+        for _ in range(200):
+            if not self.loop.nursery.child_tasks:
+                break
+            self.loop.advance(1)
+        assert not self.agent.is_running
+        self.what_is_idle_is_whole()
+        assert self.queued() == 0
+        with pytest.raises(AgentClosedError):
+            self.loop.do(self.agent.prompt, "anybody there?")
+        assert SECRET not in json.dumps([event.model_dump() for event in self.recorder.events])
+
     def teardown(self):
-        """Leave the block: everything ends, and whatever was queued is returned."""
+        """Leave the block as usual."""
         try:
             if hasattr(self, "agent"):
-                self.loop.do(self.closing.set)
-                for scope in self.readers:
-                    self.loop.do(scope.cancel)
-                for _ in range(200):
-                    if not self.loop.nursery.child_tasks:
-                        break
-                    self.loop.advance(1)
-                self.what_is_idle_is_whole()
-                assert self.queued() == 0
+                self.leave(self.closing.set)
                 assert SECRET not in "".join(self.lines)
-                assert SECRET not in json.dumps([event.model_dump() for event in self.recorder.events])
         finally:
             logging.getLogger("agentrio").removeHandler(self.watch)
             self.loop.close()
 
 
-class _Living:
-    def __init__(self, alive, call):
-        self._alive, self._key = alive, (call.id, object())
-
-    def __enter__(self):
-        self._alive.add(self._key)
-
-    def __exit__(self, *_):
-        self._alive.discard(self._key)
-
-
-class _Lines(logging.Handler):
-    def __init__(self, lines):
-        super().__init__(logging.DEBUG)
-        self._lines = lines
-
-    def emit(self, record):
-        self._lines.append(f"{record.getMessage()} {record.__dict__}")
+def is_queued(delivery):
+    return delivery.status is DeliveryStatus.Queued
 
 
 def test_an_agent_survives_whatever_is_done_to_it():

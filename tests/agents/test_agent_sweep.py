@@ -25,6 +25,8 @@ class Left:
     agent: Agent | None = None
     deliveries: list[Delivery] = field(default_factory=list)
     alive: set[str] = field(default_factory=set)
+    messages: tuple = ()
+    """Those of the part that is cut."""
     usable: bool | None = None
 
 
@@ -58,7 +60,7 @@ def tools_of(left: Left) -> list[Probe]:
 
 
 async def conversation(cutter):
-    """Prompt, two parallel tools, steering, follow-up, reply; then the agent is used once more if it still can be."""
+    """Prompt, two parallel tools, steering, follow-up, reply; then the agent is used once more, unless its block was cut."""
     left = Left()
     with trio.CancelScope() as outside, register_faux_provider(tokens_per_second=100) as faux:
         faux.set_responses([calls("work", "work", text="let me see"), says("thanks"), says("and that")])
@@ -66,24 +68,29 @@ async def conversation(cutter):
             left.agent = agent
             agent.subscribe(left.recorder)
             with trio.CancelScope() as prompting:
-                cutter.arm(abort=agent.abort, caller=prompting.cancel, nursery=outside.cancel)
+                cutter.arm(caller=prompting.cancel, block=outside.cancel)
+                cutter.arm_agent(agent)
                 left.deliveries.append(agent.follow_up("one more thing"))
                 await agent.prompt("hi")
+            cutter.disarm()
+            left.messages = agent.state.messages
             if not outside.cancel_called:
-                left.usable = not agent.state.is_streaming
+                faux.set_responses([says("still here")] * 2)  # also for what was queued and has not joined
+                left.usable = (await agent.prompt("still there?")).text == "still here"
         faux.set_responses([])
-    faux.set_responses([])
     return left
 
 
 def test_an_agent_on_the_faux_provider_can_be_cut_anywhere():
-    """Abort, cancelling the caller, cancelling the agent: at every step of its tasks."""
+    """Abort, cancelling the caller, the agent's block, one tool: at every step of its tasks."""
     report = cancel_everywhere(conversation, holds)
-    assert [m.role for m in report.uncut.agent.state.messages] == [
+    assert [m.role for m in report.uncut.messages] == [
         "user", "assistant", "toolResult", "toolResult", "user", "assistant", "user", "assistant"
     ]  # fmt: skip
-    assert set(report.cuts) == {"abort", "caller", "nursery"}
+    assert set(report.cuts) == {"abort", "caller", "block", "tool"}
+    assert report.cuts.pop("tool") > 10  # as long as a tool runs
     assert min(report.cuts.values()) > 40
+    assert report.uncut.usable
 
 
 def test_an_aborted_run_ends_with_an_aborted_reply_wherever_it_was_cut():
@@ -91,7 +98,7 @@ def test_an_aborted_run_ends_with_an_aborted_reply_wherever_it_was_cut():
 
     def check(left):
         holds(left)
-        replies = [m for m in left.agent.state.messages if m.role == "assistant"]
+        replies = [m for m in left.messages if m.role == "assistant"]
         finished = replies[-1].stop_reason is StopReason.Stop and left.deliveries[0].status == "delivered"
         assert finished or replies[-1].stop_reason is StopReason.Aborted
 
@@ -105,8 +112,13 @@ class OnlyAbort:
     def __init__(self, cutter):
         self._cutter = cutter
 
-    def arm(self, abort, **_others):
-        self._cutter.arm(abort=abort)
+        self.disarm = cutter.disarm
+
+    def arm(self, **_others):
+        pass
+
+    def arm_agent(self, agent):
+        self._cutter.arm(abort=agent.abort)
 
 
 def test_a_stream_can_be_cut_anywhere():

@@ -1,10 +1,12 @@
 """The sweep itself: it cuts where it says, repeats itself, and does not pass without having cut."""
 
+import functools
 import itertools
 
 import pytest
 import trio
 import trio._core._run as scheduler
+from trio.testing import MockClock
 
 from runtime.testing import cancel_everywhere, run_cut
 
@@ -17,6 +19,10 @@ async def three_steps(cutter):
             await trio.sleep(1)
             done.append(step)
     return done
+
+
+def not_just_one(done):
+    assert len(done) != 1
 
 
 def test_every_step_is_cut_once():
@@ -37,18 +43,16 @@ def test_a_cut_can_be_repeated_alone():
 
 
 def test_a_failure_says_where_it_was_cut():
-    """Kind and step are in a note of the exception."""
-
-    def check(done):
-        assert len(done) != 1
-
+    """Kind and step are in a note of the exception, and what fails in the same way alone."""
     with pytest.raises(AssertionError) as caught:
-        cancel_everywhere(three_steps, check)
+        cancel_everywhere(three_steps, not_just_one)
     (note,) = caught.value.__notes__
     step = int(note.split()[5].rstrip(";"))
-    assert note == f"cut by 'cancel' at step {step}; alone: run_cut(three_steps, 'cancel', {step})"
-    assert len(run_cut(three_steps, "cancel", step)[0]) == 1
-    assert len(run_cut(three_steps, "cancel", step - 1)[0]) != 1
+    alone = f"not_just_one(run_cut(three_steps, 'cancel', {step})[0])"
+    assert note == f"cut by 'cancel' at step {step}; alone: {alone}"
+    with pytest.raises(AssertionError):
+        eval(alone)
+    eval(f"not_just_one(run_cut(three_steps, 'cancel', {step - 1})[0])")
 
 
 def test_a_failure_without_a_cut_says_so():
@@ -97,10 +101,23 @@ def test_a_cut_that_fails_is_no_cut():
         await trio.sleep(1)
 
     with pytest.raises(ZeroDivisionError) as caught:
-        cancel_everywhere(scenario, lambda _: None)
-    assert caught.value.__notes__ == [
-        "cut by 'broken' at step 1; alone: run_cut(" + scenario.__qualname__ + ", 'broken', 1)"
-    ]
+        cancel_everywhere(scenario, holds)
+    alone = f"holds(run_cut({scenario.__qualname__}, 'broken', 1)[0])"
+    assert caught.value.__notes__ == [f"cut by 'broken' at step 1; alone: {alone}"]
+
+
+def holds(_):
+    """A check that finds nothing."""
+
+
+def test_the_clock_and_a_check_without_a_name_are_told_too():
+    """The note holds for what the sweep was given."""
+    check = functools.partial(not_just_one)
+    with pytest.raises(AssertionError) as caught:
+        cancel_everywhere(three_steps, check, clock=lambda: MockClock(autojump_threshold=0))
+    (note,) = caught.value.__notes__
+    assert ", clock=...)[0])" in note
+    assert f"; alone: {check!r}(run_cut(three_steps, 'cancel', " in note
 
 
 def test_a_scope_is_cut_as_long_as_it_is_open():

@@ -6,6 +6,7 @@ import signal
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -331,6 +332,53 @@ async def test_jobs_in_groups_of_their_own_end_too():
         "process_group=0); print(child.pid, flush=True); time.sleep(60)"
     )
     assert not alive(int(output))
+
+
+FORKS = """
+import os, signal, time
+def fork(*_):
+    for _ in range(600):
+        if os.fork() == 0:
+            os.setpgid(0, 0)
+            time.sleep(60)
+            os._exit(0)
+    time.sleep(60)
+signal.signal(signal.SIGTERM, fork)
+print(os.getpid(), flush=True)
+time.sleep(60)
+"""
+
+
+def members_of(session):
+    found = []
+    for place in Path("/proc").glob("[0-9]*"):
+        with suppress(ProcessLookupError):
+            if os.getsid(int(place.name)) == session and alive(place.name):
+                found.append(int(place.name))
+    return found
+
+
+async def test_jobs_that_start_while_the_session_is_killed_end_too():
+    """A job that was no process yet when the groups were looked up is found at the next look."""
+    output, took = await cancelled_command(FORKS, grace=0.05)
+    left = members_of(int(output))
+    for pid in left:
+        os.kill(pid, signal.SIGKILL)
+    assert left == []
+    assert took < 4
+
+
+async def test_a_command_without_a_grace_is_asked_all_the_same(monkeypatch):
+    """SIGKILL never comes first."""
+    sent, killpg = [], os.killpg
+
+    def send(group, number):
+        sent.append(number)
+        killpg(group, number)
+
+    monkeypatch.setattr(os, "killpg", send)
+    await cancelled_command(STUBBORN, grace=0)
+    assert sent[:2] == [signal.SIGTERM, signal.SIGKILL]
 
 
 @pytest.mark.parametrize("wrong", [{"grace": -1}, {"max_output": -1}, {"max_output": 1.5}])

@@ -1,8 +1,10 @@
-"""Hypothesis strategies: values, scripts of replies, batches of tool calls, and the bytes of streams."""
+"""Hypothesis strategies: values, scripts of replies, batches of tool calls, events, and the bytes of streams."""
 
 from .batches import ToolBatch as ToolBatch
 from .batches import fake_tools as fake_tools
 from .batches import tool_batches as tool_batches
+from .events import agent_events as agent_events
+from .events import stream_events as stream_events
 from .scripts import faux_scripts as faux_scripts
 from .scripts import faux_troubles as faux_troubles
 from .scripts import scripted_replies as scripted_replies
