@@ -17,6 +17,7 @@ from runtime import log
 from runtime.errors import InvalidOptionError, ToolError
 from runtime.nurseries import SingleVoiceNursery, is_cancellation, without_cancellation
 from runtime.values.checks import check_at_least
+from runtime.values.text import clean_text
 
 MEBIBYTE = 1 << 20
 KILL_SECONDS = 5.0
@@ -67,7 +68,7 @@ async def run_command(
     """
     check_at_least("grace", grace, 0)
     check_at_least("max_output", max_output, 0, whole=True)
-    data = input.encode() if isinstance(input, str) else input
+    data = clean_text(input).encode() if isinstance(input, str) else input  # half a surrogate cannot be written
     process = await _start(command, cwd, env)
     failures: list[BaseException] = []
     outputs = [_Output(max_output, on_output, failures) for _ in range(2)]

@@ -99,6 +99,11 @@ async def test_characters_that_arrive_in_halves_are_told_whole():
     assert (pieces, result.stdout) == (["é!"], "é!")
 
 
+async def test_half_a_surrogate_in_the_input_is_left_out():
+    """Models write such; no program could be given it."""
+    assert (await run_command(["cat"], input="a\ud83db")).stdout == "ab"
+
+
 async def test_a_signal_is_a_negative_exit_code():
     """As in subprocess."""
     result = await run_command(python("import os, signal; os.kill(os.getpid(), signal.SIGKILL)"))
