@@ -30,7 +30,7 @@ def test_a_failure_that_repeats_a_credential(api, name, data):
 
     async def main():
         async with echoing(credential.secret, ANSWERS[name]) as server:
-            return await call(api, server.url, credential.way, max_retries=retries)
+            return await call(api, server.url, credential.way, name, max_retries=retries)
 
     shown, hidden = trio.run(main), Hidden(credential.secret)
     hidden.check(f"{credential.how}: the rest", *shown.rest)
