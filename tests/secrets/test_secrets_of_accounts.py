@@ -328,7 +328,7 @@ def damages(credentials, secret):
     }
 
 
-@few(40)
+@few(25)
 @given(tokens=TOKENS, data=st.data())
 def test_a_damaged_store(tokens, data):
     """What is wrong with the file is said without a word of it, and nothing else is written."""

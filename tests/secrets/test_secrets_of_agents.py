@@ -53,7 +53,7 @@ async def prompted(options, seen, **more):
 
 
 @pytest.mark.parametrize("api", CHAT)
-@few(15)
+@few(10)
 @given(st.data())
 def test_an_agent_whose_calls_fail(api, data):
     """Events, state, statistics, tree, reprs and log lines are without the credential, wherever it came from."""

@@ -102,7 +102,7 @@ def saying(api, path, as_list):
 
 
 @pytest.mark.parametrize("api", CHAT)
-@few(40)
+@few(25)
 @given(st.data())
 def test_a_reply_that_repeats_a_credential(api, data):
     """Anywhere in a reply, as a text or in place of one: our messages, diagnostics, reprs and log lines do not show it."""

@@ -135,7 +135,7 @@ async def backend(model, options):
 
 
 @pytest.mark.parametrize("api", CHAT)
-@few(25)
+@few(15)
 @given(st.data())
 def test_a_backend_hands_no_key_on(api, data):
     """A model's server repeats the key of the backend: the client does not get it."""
@@ -215,7 +215,7 @@ class NoNames(trio.abc.HostnameResolver):
         raise OSError("there are no names here")
 
 
-@few(40)
+@few(25)
 @given(secret=SECRETS, address=st.sampled_from(ADDRESSES))
 def test_an_http_proxy_with_an_odd_address(environment, secret, address):
     """A password that was not escaped, or an odd scheme: the error does not show it."""
