@@ -7,6 +7,7 @@ import dataclasses
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 from runtime.errors import ApiStatusError, InvalidOptionError, ProviderError, UnsupportedModelError
@@ -17,7 +18,7 @@ from runtime.values.model import Model
 from runtime.values.options import SimpleStreamOptions, StreamOptions
 
 from .access import Access
-from .exchange import Decoder, exchange
+from .exchange import ERROR_CHARACTERS, Decoder, exchange
 from .keys import resolve_api_key
 from .payload import hooked_body
 from .transport import Request, join_url
@@ -132,11 +133,11 @@ async def _converse(wire: ChatWire[_O], call: Call[_O], writer: MessageWriter) -
     body = await hooked_body(wire.payload(call), call.options, call.model)
     secrets = (call.api_key,) if call.api_key else ()
     request = Request(join_url(call.model.base_url, wire.path), wire.headers(call), body, secrets)
-    writer.assembler.redact = lambda text: request.redactor(text)  # noqa: PLW0108 - made where it is needed
+    writer.assembler.redact = partial(request.quote, limit=ERROR_CHARACTERS)
     try:
         await exchange(request, wire.decoder(call, writer.assembler), writer, call.options, call.model)
     except ProviderError as error:
-        error.args = (request.redactor(_told(error, wire))[:_ERROR_CHARACTERS],)
+        error.args = (request.quote(_told(error, wire), _ERROR_CHARACTERS),)
         raise
 
 

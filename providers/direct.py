@@ -34,6 +34,7 @@ class DirectClient(httpx.AsyncClient):
         super().__init__(**settings)
         # as an argument, ``transport`` would switch off the proxies of the environment
         self._transport = DirectTransport(pool)
+        self._mounts = {where: proxy and _Quiet(proxy) for where, proxy in self._mounts.items()}
 
     def send(
         self, request: httpx.Request, *, stream: bool = False, **further: Any
@@ -58,6 +59,21 @@ class DirectClient(httpx.AsyncClient):
         )
         _LOG.info('HTTP Request: %s %s "%s %d %s"', *what)
         return response
+
+
+class _Quiet(httpx.AsyncBaseTransport):
+    """A transport whose responses have the reason phrase of their status."""
+
+    def __init__(self, inner: httpx.AsyncBaseTransport) -> None:
+        self._inner = inner
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        response = await self._inner.handle_async_request(request)
+        response.extensions.pop("reason_phrase", None)
+        return response
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
 
 
 class DirectTransport(httpx.AsyncBaseTransport):

@@ -17,7 +17,7 @@ from runtime.errors import InvalidResponseError, TransportError
 from runtime.values.model import Model
 from runtime.values.options import RequestOptions
 
-from .exchange import Watch, placed
+from .exchange import ERROR_CHARACTERS, Watch, placed
 from .loose_json import read_event_json
 from .transport import Request, Response, open_response
 
@@ -52,7 +52,8 @@ class Document:
         """The same as a text, without credentials."""
         kind = self.headers.get("content-type", "no content type")
         shown = self.request.describe(self.data, _QUOTED_BYTES)
-        return self.request.redactor(f"{why} (POST {self.request.endpoint}; {kind} came: ") + f"{shown!r})"
+        place = self.request.redactor(f" (POST {self.request.endpoint}; {kind} came: ")
+        return self.request.quote(why, ERROR_CHARACTERS) + place + f"{shown!r})"
 
     def __repr__(self) -> str:
         return f"<Document of {len(self.data)} bytes from {self.request.endpoint}>"

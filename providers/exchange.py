@@ -25,6 +25,8 @@ _TURN = 64 * 1024
 """After so many bytes other tasks have a turn, whatever is here already."""
 _TICK = 0.001
 """Time-outs begin anew if so many seconds have passed: moving a deadline costs as much as decoding an event."""
+ERROR_CHARACTERS = 64 * 1024
+"""How much is shown of what a server says in a stream that went wrong, or of what is odd in one."""
 _QUOTED_BYTES = 2048
 _QUOTED_EVENT_BYTES = 300
 
@@ -198,7 +200,7 @@ class _Reading:
             if end:
                 decoder.finish()
         except AgentrioError as error:
-            error.args = (self._response.request.redactor(str(error)),)
+            error.args = (self._response.request.quote(str(error), ERROR_CHARACTERS),)
             raise
         except Exception as error:
             raise self._undecodable(error) from error
@@ -207,7 +209,7 @@ class _Reading:
     def _undecodable(self, error: Exception) -> InvalidResponseError:
         """Anything but an AgentrioError was caused by the bytes, whatever it is."""
         request = self._response.request
-        why = request.redactor(str(error) or type(error).__name__)[:_QUOTED_BYTES]
+        why = request.quote(str(error) or type(error).__name__, _QUOTED_BYTES)
         event = request.quote(self._event.data, _QUOTED_EVENT_BYTES)
         return InvalidResponseError(f"could not be decoded: {why}, in the event {event!r}")
 

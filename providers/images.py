@@ -132,7 +132,7 @@ class ImagesApi:
 
 def _result(model: Model, answer: ImagesAnswer, document: Document) -> AssistantImages:
     """The result of a call. No credential is in its texts: servers have been seen to repeat what they were sent."""
-    redact = document.request.redactor
+    redact = document.request.redactor.known
     return AssistantImages(
         api=model.api,
         provider=model.provider,

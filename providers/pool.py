@@ -13,7 +13,7 @@ closes what is left, within two seconds.
 """
 
 import math
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import cache, lru_cache
@@ -24,7 +24,7 @@ from urllib.request import getproxies
 import trio
 
 from runtime.errors import InvalidOptionError, TransportError
-from runtime.values.secret import without_secrets
+from runtime.values.secret import secrets_in, without_secrets
 
 if TYPE_CHECKING:
     import ssl
@@ -236,10 +236,16 @@ async def _close(shard: _Shard) -> None:
 
 
 async def post(
-    client: "httpx.AsyncClient", url: str, headers: Mapping[str, str], body: bytes, connect_timeout: float
+    client: "httpx.AsyncClient",
+    url: str,
+    headers: Mapping[str, str],
+    body: bytes,
+    connect_timeout: float,
+    *,
+    once: bool = False,
 ) -> "httpx.Response":
     """Send one POST and return its response, the body unread. Cancelled or failed, it leaves no socket open."""
-    return await send(client, "POST", url, headers, body, connect_timeout=connect_timeout)
+    return await send(client, "POST", url, headers, body, connect_timeout=connect_timeout, once=once)
 
 
 async def send(
@@ -251,31 +257,37 @@ async def send(
     *,
     connect_timeout: float,
     once: bool = False,
-    **sending: Any,
 ) -> "httpx.Response":
     """The same for any method. ``once``: not even a connection that was closed while it was idle is a reason to send it again.
 
-    ``sending`` is what else ``httpx.AsyncClient.send`` is told.
+    Redirects are not followed, whatever the client is set to: keys in headers would go with them, to any host.
     """
     import httpx
 
     from .direct import SENT_ONCE
 
-    connection, quiet_url = _NewConnection(), _quiet_url(url)
+    connection = _NewConnection()
     request = client.build_request(
         method,
-        quiet_url,
+        _quiet_url(url),
         headers=_wire_headers(headers),
         content=body,
         timeout=httpx.Timeout(None, connect=connect_timeout),
         extensions={"trace": connection.follow, SENT_ONCE: once},
     )
-    request.url, request.stream = quiet_url, _body_stream()(body)
+    request.url = _quiet_url(str(request.url))  # with the parameters of the client
+    request.stream = _body_stream()(body)
     try:
-        return await client.send(request, stream=True, **sending)
+        return await client.send(request, stream=True, follow_redirects=False)
     except BaseException:
         await connection.aclose()
         raise
+
+
+def proxy_secrets() -> Iterator[str]:
+    """The credentials in the addresses of the proxies that the environment names."""
+    for address in getproxies().values():
+        yield from secrets_in(address if "://" in address else f"http://{address}")
 
 
 def _wire_headers(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:

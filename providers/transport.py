@@ -7,13 +7,11 @@ import random
 import re
 import time
 import zlib
-from base64 import b64encode
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
-from urllib.parse import unquote, unquote_plus
 
 import trio
 
@@ -22,10 +20,10 @@ from runtime.streams.channel import call_hook
 from runtime.values.model import Model
 from runtime.values.options import RequestOptions, ResponseInfo, check_headers
 from runtime.values.redaction import Redactor, redacted
-from runtime.values.secret import secret_header_values, user_in, without_secrets
+from runtime.values.secret import secret_header_values, secrets_in, without_secrets
 from runtime.values.text import parse_json
 
-from .pool import Pieces, current_pool, post
+from .pool import Pieces, current_pool, post, proxy_secrets
 from .retry import over_limit, retry_delay, server_delay, should_retry
 
 if TYPE_CHECKING:
@@ -38,7 +36,6 @@ _DRAIN_CHUNKS = 20_000
 _INFLATED_BYTES = 1 << 20
 _UNSURE = 96
 """The end of what was cut may be the beginning of a credential, too short to be known: so many characters are left out, too."""
-_CREDENTIAL_NAME = re.compile(r"key|token|secret|auth|sig|pass|code", re.IGNORECASE)
 
 
 def join_url(base_url: str, path: str) -> str:
@@ -73,15 +70,26 @@ class Request:
     @cached_property
     def redactor(self) -> Redactor:
         """Takes the credentials of this request out of a text, however they are spelled there."""
-        return Redactor(self._credentials())
+        return Redactor(self._credentials(), place=self.endpoint)
 
     def _credentials(self) -> Iterable[str]:
-        return (*self.secrets, *secret_header_values(self.headers), *_secrets_in(self.url))
+        own = (*self.secrets, *secret_header_values(self.headers), *secrets_in(self.url))
+        return (*own, *proxy_secrets())
 
-    def quote(self, data: bytes, limit: int) -> str:
-        """What a server sent, fit to be shown: as text, at most ``limit`` bytes, without credentials."""
-        text = self.redactor(data[:limit].decode(errors="replace"))
-        return text if len(data) <= limit else f"{text[:-_UNSURE]} [...]"
+    def learn(self, sent: "httpx.Request | None") -> None:
+        """Hide from now on what a client of the caller's own has put into the request, too."""
+        if sent is not None:
+            query = f"?{sent.url.query.decode()}"
+            self.redactor.learn((*secret_header_values(sent.headers), *secrets_in(query)))
+
+    def quote(self, said: bytes | str, limit: int) -> str:
+        """What a server sent, fit to be shown: as text, at most ``limit`` bytes or characters, without credentials.
+
+        It is cut first: to search megabytes takes seconds in which nothing else runs.
+        """
+        start = said[:limit]
+        text = self.redactor(start if isinstance(start, str) else start.decode(errors="replace"))
+        return text if len(said) <= limit else f"{text[:-_UNSURE]} [...]"
 
     def describe(self, data: bytes, limit: int) -> str:
         """The same, with the sentence for people where JSON escapes have made it unreadable."""
@@ -98,18 +106,6 @@ class Request:
 
     def __repr__(self) -> str:
         return f"<Request POST {self.endpoint}, {len(self.body)} bytes, headers {', '.join(self.headers)}>"
-
-
-def _secrets_in(url: str) -> Iterator[str]:
-    """The password, as it is and as HTTP sends it, or the name where that is empty; and what the query calls a key or the like."""
-    if user := user_in(url):
-        name, _, password = user.partition(":")
-        yield unquote(password or name)
-        yield b64encode(f"{unquote(name)}:{unquote(password)}".encode()).decode()
-    for field in re.split(r"[?&#]", url)[1:]:
-        name, _, value = field.partition("=")
-        if _CREDENTIAL_NAME.search(name):
-            yield from (value, unquote_plus(value))
 
 
 class Response:
@@ -196,7 +192,7 @@ async def open_response(
     response = await _send(request, options, patience)
     try:
         if options.on_response is not None:
-            info = ResponseInfo(response.status, redacted(response.headers, request.redactor))
+            info = ResponseInfo(response.status, redacted(response.headers, request.redactor.known))
             with patience.pause():
                 await call_hook("on_response", options.on_response, info, model)
         yield response
@@ -242,9 +238,18 @@ async def _attempt(request: Request, options: RequestOptions, patience: Patience
             with patience.pause():
                 client = await stack.enter_async_context(current_pool().lease())
         try:
-            http = await post(client, request.url, request.headers, request.body, options.connect_timeout)
+            http = await post(
+                client,
+                request.url,
+                request.headers,
+                request.body,
+                options.connect_timeout,
+                once=not options.max_retries,
+            )
         except Exception as error:
             raise translated(error, request, options.connect_timeout) from error
+        if options.http_client is not None:
+            request.learn(http.request)
         stack.push_async_callback(http.aclose)
         return Response(request, http, stack.pop_all())
 
@@ -340,6 +345,7 @@ def translated(error: Exception, request: Request, connect_timeout: float = 0) -
     """Say what an exception of httpx, ssl or the system means, where it happened, and why."""
     import httpx
 
+    request.learn(getattr(error, "_request", None))  # its property raises where there is none
     where, why = request.endpoint, request.redactor(_why(error))[:1000]
     match error:
         case httpx.InvalidURL() | httpx.UnsupportedProtocol() | UnicodeError():

@@ -9,7 +9,6 @@ from providers.copilot_endpoints import GITHUB, normalize_domain
 from providers.copilot_headers import CLIENT_HEADERS
 from runtime.errors import OAuthError
 from runtime.values.clock import now_ms
-from runtime.values.redaction import Redactor
 from runtime.values.secret import Secret
 
 from .callbacks import OAuthDeviceCodeInfo
@@ -101,7 +100,7 @@ class GitHub:
         answer = await self._post("/login/oauth/access_token", fields)
         match read_token(answer.json()):
             case DeviceFailed(message=message):
-                return DeviceFailed(Redactor(answer.request.secrets)(message)[:_QUOTED_CHARACTERS])
+                return DeviceFailed(answer.request.redactor.known(message)[:_QUOTED_CHARACTERS])
             case poll:
                 return poll
 

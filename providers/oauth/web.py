@@ -18,7 +18,6 @@ from collections.abc import Iterable, Mapping
 from contextlib import AsyncExitStack, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
-from html import unescape
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote
 
@@ -30,7 +29,7 @@ from providers.transport import Request, Response, failure_body, translated
 from runtime.errors import AgentrioError, ApiStatusError, InvalidResponseError, TransportError
 from runtime.values.redaction import Redactor
 from runtime.values.secret import MASK
-from runtime.values.text import clean_text, parse_json
+from runtime.values.text import clean_text, from_html, parse_json
 
 if TYPE_CHECKING:
     import httpx
@@ -71,7 +70,7 @@ class WebRequest(Request):
     @cached_property
     def redactor(self) -> Redactor:
         """Takes what was sent out of a text, and what looks like a token."""
-        return Redactor(self._credentials(), _hide)
+        return Redactor(self._credentials(), _hide, self.endpoint)
 
     @property
     def place(self) -> str:
@@ -173,9 +172,10 @@ async def _exchange(request: WebRequest, client: "httpx.AsyncClient") -> Answer:
 async def _send(request: WebRequest, client: "httpx.AsyncClient") -> Response:
     what = request.method, request.url, request.headers, request.body
     try:
-        http = await send(client, *what, connect_timeout=math.inf, once=True, follow_redirects=False)
+        http = await send(client, *what, connect_timeout=math.inf, once=True)
     except Exception as error:
         raise translated(error, request) from error
+    request.learn(http.request)
     resources = AsyncExitStack()
     resources.push_async_callback(http.aclose)
     return Response(request, http, resources)
@@ -196,9 +196,8 @@ async def _read(response: Response) -> bytes:
 
 
 def _told(error: AgentrioError, request: WebRequest) -> AgentrioError:
-    """The same error; behind the place it may quote the server, which is not to give tokens away there. Its cause does, too."""
-    before, place, why = str(error).partition(request.endpoint)
-    error.args = (before + place + request.redactor(why),)
+    """The same error without tokens that the server gave away in what is quoted of it. Its cause quotes it, too."""
+    error.args = (request.redactor(str(error)),)
     error.__cause__ = error.__context__ = None
     return error
 
@@ -250,4 +249,4 @@ def _looks_random(run: str) -> bool:
 def _words(page: str) -> str:
     """What an HTML page says: its title if it has one."""
     title = _TITLE.search(page)
-    return unescape(title[1] if title else _TAG.sub(" ", page))
+    return from_html(title[1] if title else _TAG.sub(" ", page))

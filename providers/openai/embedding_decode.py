@@ -32,7 +32,7 @@ def read_embeddings(
         _check_sizes(vectors, options.dimensions)
     except ValueError as error:
         raise document.invalid(str(error)) from error
-    served_by = document.request.redactor(text_at(answer, "model"))
+    served_by = document.request.redactor.known(text_at(answer, "model"))
     return EmbeddingBatch(vectors, served_by or model.id, _usage(details(answer, "usage")))
 
 

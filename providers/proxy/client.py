@@ -2,10 +2,11 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from providers.access import Access
-from providers.exchange import exchange
+from providers.exchange import ERROR_CHARACTERS, exchange
 from providers.headers import merge_headers
 from providers.payload import hooked_body
 from providers.transport import Request, join_url
@@ -83,7 +84,7 @@ class ProxyStreamFn:
         async def produce(writer: MessageWriter) -> None:
             body = await hooked_body(payload, own, model)
             request = self._request(await self._token(), own, body)
-            decoder = ProxyDecoder(writer.assembler, request.redactor)
+            decoder = ProxyDecoder(writer.assembler, partial(request.quote, limit=ERROR_CHARACTERS))
             await exchange(request, decoder, cast("MessageWriter", _LateStart(writer)), own, model)
 
         return open_message_stream(model, produce, abort=own.abort)

@@ -64,7 +64,8 @@ class RequestOptions:
     - ``on_payload(payload, model)``: sees the request body once and may return another.
       ``on_response(info, model)``: sees status and headers of a success. If either raises, the call fails.
     - ``max_retries``: more attempts after 408, 409, 429, 5xx and connection failures, all before the first byte of the
-      reply. A server that asks for more than ``max_retry_delay`` (0: no limit) is not waited for.
+      reply. A server that asks for more than ``max_retry_delay`` (0: no limit) is not waited for. 0: sent once, over a
+      connection of its own; with more, a reused one that closes without an answer counts as no attempt.
     - ``connect_timeout``; ``first_event_timeout``: until the reply begins; ``event_timeout``: between its events, pings not
       counted; ``timeout``: the whole call (None: no limit).
     - ``max_event_bytes``: the largest line or event that a server may send, and the largest answer that is no stream.

@@ -5,28 +5,30 @@ import re
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
-from html import unescape
 from typing import Any
 from urllib.parse import unquote
 
 from .secret import MASK
+from .text import clean_text, from_html
 
 _LEAST = 4
 """What is shorter is no credential, but may stand in any word."""
 _PIECE = 12
-"""A server may cut what it repeats: so many characters of a credential are worth hiding."""
+"""A server may cut what it repeats: so many characters of a credential are worth hiding. Shorter ones may be words."""
 _STEP = _PIECE // 2
 """Wherever a piece begins, it holds so many characters that begin at a multiple of this number."""
 _NESTED = 4
 """Encodings inside of one another that are read."""
+_LONGEST_TRACEBACK = 128 * 1024
 _SCHEME = re.compile(r"(?i)(?:bearer|basic|token)\s+")
 _BACKSLASHED = re.compile(r"\\+(?:u(?P<unit>[0-9a-fA-F]{4})|x(?P<byte>[0-9a-fA-F]{2})|(?P<blank>[nrt]))?")
 # In prose, "bearer", "basic" and "token" are words too ("model token limit: 4096"), so there what follows must look it.
 _CREDENTIAL = re.compile(
     r"""(?ix)
-    ( \b(?:bearer|basic)\s+ (?=[^\s"',;]*\d|[^\s"',;]{16})
+    ( \b(?:bearer|basic)\s+ (?=[^\s"',;]{0,15}\d|[^\s"',;]{16})
     | \btoken\s+ (?=[^\s"',;]{16})
     | (?:api[-_]?key|authorization|access_token) (?:\\*["'])? \s*[:=]\s* (?:\\*["'])? (?:(?:bearer|basic|token)\s+)?
+      (?=[^\s"',;&<>}\]]{0,15}\d|[^\s"',;&<>}\]]{16})
     ) (?: [^\s"',;&<>}\]\\] | \\+/ ){6,}""",
 )
 
@@ -34,20 +36,48 @@ _CREDENTIAL = re.compile(
 class Redactor:
     """Takes known credentials, and what looks like one, out of a text that somebody else wrote.
 
-    A credential is known as it is and without its scheme (``Bearer``); of a long one any twelve characters in a row are; and
-    both where JSON, ``repr``, HTML or a URL have escaped what they like of it, also one inside of another. Where only reading
-    the escapes brings it to light, the text comes back without them. ``guess`` takes out what else may be one. The time for
-    that grows with the text: a tenth of a second for each megabyte, some tenths where it is full of escapes. To make one costs
-    next to nothing.
+    A credential is known as it is and without its scheme (``Bearer``); of a long one any twelve characters in a row are, and a
+    shorter one where no letter or digit stands beside it; and both where JSON, ``repr``, HTML or a URL have escaped what they
+    like of it, also one inside of another. Where only reading the escapes brings it to light, the text comes back without them.
+    ``guess`` takes out what else may be one; None: not even what is called so. ``place``, an address, stays as it is unless a
+    long one is in it. The time for that grows with the text: a tenth of a second for each megabyte, some tenths where it is
+    full of escapes. To make one costs next to nothing.
     """
 
-    def __init__(self, secrets: Iterable[str | None], guess: Callable[[str], str] = str) -> None:
-        bare = {_SCHEME.sub("", secret, count=1) for secret in secrets if secret}
-        self._secrets = {secret for secret in bare if len(secret) >= _LEAST}
+    def __init__(
+        self, secrets: Iterable[str | None], guess: Callable[[str], str] | None = str, place: str = ""
+    ) -> None:
+        self._secrets: set[str] = set()
         self._guess = guess
+        self._place = place
+        self.learn(secrets)
+
+    def learn(self, secrets: Iterable[str | None]) -> None:
+        """Know these, too, from now on."""
+        bare = {_SCHEME.sub("", secret, count=1) for secret in secrets if secret}
+        self._secrets |= {secret for secret in bare if len(secret) >= _LEAST}
+        for made in ("known", "_spelled", "_short", "_pieces", "_halves"):
+            vars(self).pop(made, None)
+        spelled = self._place + " " + unquote(self._place)
+        if any(secret in spelled for secret in self._secrets if len(secret) >= _PIECE):
+            self._place = ""
 
     def __call__(self, text: str) -> str:
-        text = _CREDENTIAL.sub(rf"\g<1>{MASK}", self._guess(self._without_whole(text)))
+        parts = text.split(self._place) if self._place else (text,)
+        return self._place.join(map(self._hidden, parts))
+
+    @cached_property
+    def known(self) -> "Redactor":
+        """The same for what is no failure: it guesses nothing, and where a short one is a word, it is none."""
+        return Redactor(
+            (secret for secret in self._secrets if len(secret) >= _PIECE or not secret.isalpha()),
+            None,
+            self._place,
+        )
+
+    def _hidden(self, text: str) -> str:
+        if self._guess is not None:
+            text = _CREDENTIAL.sub(rf"\g<1>{MASK}", self._guess(self._without_whole(text)))
         masked, reading = self._masked(text), _read(text)
         if reading == text:
             return masked
@@ -55,14 +85,15 @@ class Redactor:
         return said if len(said) < len(_read(masked)) else masked  # whichever hides more
 
     def is_quoted_in(self, error: BaseException) -> bool:
-        """Whether a traceback of this exception, with all that led to it, shows a credential."""
+        """Whether a traceback of this exception, with all that led to it, shows a credential, or too much to be searched."""
         shown = "".join(traceback.format_exception(error, limit=0))
-        return self(shown) != shown
+        return len(shown) > _LONGEST_TRACEBACK or self(shown) != shown
 
     def _without_whole(self, text: str) -> str:
         for secret in self._spelled:
-            text = text.replace(secret, MASK)
-        return text
+            if len(secret) >= _PIECE:
+                text = text.replace(secret, MASK)
+        return self._short.sub(MASK, text) if self._short else text
 
     def _masked(self, text: str) -> str:
         text = self._without_whole(text)
@@ -87,6 +118,12 @@ class Redactor:
         """The credentials, and what they read as where something in them happens to look like an escape."""
         spelled = self._secrets | {_read(secret) for secret in self._secrets}
         return sorted((secret for secret in spelled if len(secret) >= _LEAST), key=len, reverse=True)
+
+    @cached_property
+    def _short(self) -> re.Pattern[str] | None:
+        """The short ones where they stand alone: ``test`` is a part of other words, too."""
+        short = [re.escape(secret) for secret in self._spelled if len(secret) < _PIECE]
+        return re.compile(rf"(?<![^\W_])(?:{'|'.join(short)})(?![^\W_])") if short else None
 
     @cached_property
     def _pieces(self) -> frozenset[str]:
@@ -126,7 +163,7 @@ def _slices(text: str, size: int) -> Iterator[str]:
 def _read(text: str) -> str:
     """What a text says: without escapes, and without those that come to light by that."""
     for _ in range(_NESTED):
-        said = unescape(unquote(_BACKSLASHED.sub(_meant, text)))
+        said = clean_text(from_html(unquote(_BACKSLASHED.sub(_meant, text))))
         if said == text:
             break
         text = said

@@ -5,8 +5,10 @@ number; neither can be encoded as UTF-8 JSON. They are repaired or refused when 
 that nothing has to be checked when it is sent.
 """
 
+import html
 import json
 import math
+import re
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator
@@ -25,6 +27,19 @@ def clean_text(text: str) -> str:
     except UnicodeEncodeError:
         return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "ignore")
     return text
+
+
+_LONG_REFERENCE = re.compile(r"&#(?=[0-9]{9})0*+([0-9]{0,8})[0-9]*+")
+
+
+def from_html(text: str) -> str:
+    """Without the escapes of HTML. A number in one may be as long as anybody likes, which ``html.unescape`` is not ready for."""
+    return html.unescape(_LONG_REFERENCE.sub(_shorter, text))
+
+
+def _shorter(reference: re.Match[str]) -> str:
+    """The same character, or a number that is beyond all of them, too."""
+    return f"&#{reference[1] or 0}"
 
 
 def printable(text: str, limit: int = 100) -> str:

@@ -64,7 +64,7 @@ async def test_a_document_comes_whole():
     )
     async with serve(reply(body, **JSON), pieces) as server:
         for _ in range(2):
-            document = await fetch(server.url)
+            document = await fetch(server.url, StreamOptions())
             assert document.json() == json.loads(body)
             assert document.data == body.encode()
         assert len(server.wires) == 1

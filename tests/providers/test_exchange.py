@@ -148,7 +148,7 @@ async def test_what_follows_the_last_event_does_not_matter():
 async def test_the_connection_is_used_again():
     """A reply whose body ends properly leaves its connection to the next one."""
     async with serve(sse(say("x"), DONE), sse(say("y") + DONE)) as server:
-        assert [(await complete(server.url)).text for _ in range(2)] == ["x", "y"]
+        assert [(await complete(server.url, StreamOptions())).text for _ in range(2)] == ["x", "y"]
         assert len(server.wires) == 1
 
 
@@ -161,7 +161,7 @@ async def test_the_rest_of_the_body_is_awaited_for_a_moment(mock_clock):
         await wire.send(chunk(b""))
 
     async with serve(in_two_parts, sse(say("y") + DONE)) as server:
-        assert [(await complete(server.url)).text for _ in range(2)] == ["x", "y"]
+        assert [(await complete(server.url, StreamOptions())).text for _ in range(2)] == ["x", "y"]
         assert len(server.wires) == 1
 
 

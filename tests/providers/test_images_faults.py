@@ -266,7 +266,10 @@ def test_cut_anywhere_nothing_is_left(monkeypatch):
 # Secrets
 
 
-SECRETS = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=12, max_size=40)
+# Hypothesis takes words from our sources, too, such as the name of the API: with a mark behind them they stand nowhere
+SECRETS = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=11, max_size=39).map(
+    lambda key: f"{key}~"
+)
 SPELLINGS = (
     lambda key: key,
     lambda key: json.dumps(key)[1:-1],

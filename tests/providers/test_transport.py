@@ -579,7 +579,7 @@ async def test_a_rest_that_comes_soon_saves_the_connection():
         async with open_response(request_to(server.url), ONCE, MODEL) as response:
             await anext(response)
             await response.aclose(patience=5)
-        assert await fetch(server.url) == b"next"
+        assert await fetch(server.url, StreamOptions()) == b"next"
         assert len(server.wires) == 1
 
 

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from providers import anthropic, openai, openrouter
 from runtime import Context, Model, SimpleStreamOptions, stream_simple
 from runtime.values.message import user
+from tests.secrets.echo_lab import check_answered, patience
 from tests.secrets.secrets_lab import USER, logged, secrets
 
-QUICK = {"max_retries": 0, "first_event_timeout": 0.05, "event_timeout": 0.05, "max_event_bytes": 1 << 15}
+_BOUNDS = {"max_retries": 0, "max_event_bytes": 1 << 15}
 CONTEXT = Context(messages=[user("Hello?")])
 CHAT: dict[str, tuple[Callable[..., Any], str, str]] = {
     "completions": (openai.chat_completions, "openai", "OPENAI_API_KEY"),
@@ -28,6 +29,12 @@ DOCUMENTS: dict[str, tuple[Callable[..., Any], str, str]] = {
 }
 APIS = CHAT | DOCUMENTS
 """Each API: what makes its handles, and the provider and the variable that a key may come from."""
+
+
+def quick(name: str = "") -> dict[str, Any]:
+    """The options of a call that a server answers so: small bounds, and time enough for all but silence."""
+    seconds = patience(name)
+    return {**_BOUNDS, "first_event_timeout": seconds, "event_timeout": seconds}
 
 
 @dataclass(frozen=True)
@@ -117,20 +124,21 @@ class Shown:
     requests: list[str]
 
 
-async def call(api: str, url: str, way: Way, **options: Any) -> Shown:
-    """Call a chat model, and collect all that there is to be seen."""
+async def call(api: str, url: str, way: Way, name: str = "", **options: Any) -> Shown:
+    """Call a chat model whose server answers so, and collect all that there is to be seen."""
     handle, model = model_at(api, url, way)
     told: list[object] = []
 
     async def on_response(info: object, _: Model) -> None:
         told.append(info)
 
-    given = SimpleStreamOptions(**{**QUICK, "on_response": on_response, **way.options, **options})
+    given = SimpleStreamOptions(**{**quick(name), "on_response": on_response, **way.options, **options})
     with logged() as lines:
         async with stream_simple(model, CONTEXT, given) as stream:
             events = [event async for event in stream]
             message = await stream.result()
             told += [repr(stream), given, model, handle, model.bindings.language]
+    check_answered(name, message.error_message)
     reply = [each for event in (*events, message) for each in (event, event.model_dump_json())]
     told += [message.error_message, message.diagnostics, message.usage, *lines.own]
     return Shown(reply, told, lines.requests)

@@ -3,6 +3,7 @@
 import gzip
 import html
 import json
+import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -237,13 +238,24 @@ STREAMS: dict[str, Answer] = {
 }
 """What a chat API can answer besides."""
 
-SILENT = ("silence after comments",)
+SILENT = ("silence after comments", "silence after a failure")
+_GIVEN_UP = re.compile(r"within (?:\w+=)?[\d.]+ seconds")
+
+
+def patience(name: str) -> float:
+    """How many seconds to wait for an answer of that name: all but silence is here before."""
+    return 0.05 if name in SILENT else 5.0
+
+
+def check_answered(name: str, *shown: object) -> None:
+    """Fail where somebody gave a server up that was to say something."""
+    assert name in SILENT or not _GIVEN_UP.search(repr(shown)), shown
 
 
 @asynccontextmanager
 async def echoing(secret: str, answer: Answer) -> AsyncIterator[Loopback]:
     """Run a server that answers all requests so, then closes the connection, unless it is to be silent."""
-    silent = answer in [STREAMS[name] for name in SILENT]
+    silent = answer is STREAMS["silence after comments"]
 
     async def respond(wire: Wire, request: Received) -> None:
         echo = Echo(secret, request, len(server.requests) - 1)

@@ -31,7 +31,7 @@ from runtime.terminal import LineReader
 from runtime.testing.server.loopback import open_loopback, response
 from tests.providers.oauth.anthropic_login_lab import Browser
 from tests.providers.oauth.copilot_lab import ToLoopback
-from tests.secrets.echo_lab import REFUSALS, Echo, echoing
+from tests.secrets.echo_lab import REFUSALS, Echo, check_answered, echoing, patience
 from tests.secrets.secrets_lab import SECRETS, Hidden, few, logged, secrets
 
 JSON = {"content-type": "application/json"}
@@ -79,9 +79,9 @@ def answering(name, secret, tokens):
 
 
 @asynccontextmanager
-async def token_server(answer):
+async def token_server(answer, name=""):
     async with echoing("", lambda echo: answer(echo.request, echo.number)) as server:
-        yield AnthropicOAuth(token_url=f"{server.url}/v1/oauth/token", port=0, timeout=0.2)
+        yield AnthropicOAuth(token_url=f"{server.url}/v1/oauth/token", port=0, timeout=patience(name))
 
 
 async def failure(work, *args):
@@ -145,11 +145,12 @@ def test_a_login_at_anthropic_that_fails(name, data, way):
     reader = Reader(way, code)
 
     async def main():
-        async with token_server(answering(name, code, tokens[:2])) as account:
+        async with token_server(answering(name, code, tokens[:2]), name) as account:
             return await failure(account.login, reader.callbacks), account
 
     with logged() as lines:
         shown = trio.run(main)
+    check_answered(name, *shown)
     Hidden(code, reader.state, *tokens[:2]).check("the login", *shown, *reader.shown, *lines.own)
 
 
@@ -177,7 +178,7 @@ def test_a_refresh_at_anthropic_that_fails(name, data):
 
     async def main(directory):
         store = CredentialStore(directory / "kept" / "credentials.json")
-        async with token_server(answering(name, tokens[0], tokens[2:])) as account:
+        async with token_server(answering(name, tokens[0], tokens[2:]), name) as account:
             register_oauth_provider(account)
             await store.set("anthropic", credentials)
             return [
@@ -193,6 +194,7 @@ def test_a_refresh_at_anthropic_that_fails(name, data):
         finally:
             reset_oauth_providers()
         hidden.check_files(Path(directory), Path(directory) / "kept" / "credentials.json")
+    check_answered(name, *shown)
     hidden.check("the refresh", *shown, *lines.own)
 
 
@@ -209,7 +211,7 @@ def test_a_login_at_the_terminal(code, tokens, name):
         os.write(keys, f"{code}\n".encode())
         os.close(keys)
         terminal = Terminal(LineReader(typed), out, out)
-        async with token_server(answer) as account:
+        async with token_server(answer, name) as account:
             register_oauth_provider(account)
             await run(Arguments("login", "anthropic", str(path)), terminal)
             await run(Arguments("status", None, str(path)), terminal)
@@ -222,6 +224,7 @@ def test_a_login_at_the_terminal(code, tokens, name):
         finally:
             reset_oauth_providers()
         Hidden(*tokens, code).check_files(Path(directory))
+    check_answered(name, out.getvalue())
     Hidden(*tokens, code).check("the terminal", out.getvalue())
 
 
@@ -297,6 +300,7 @@ def test_a_login_or_refresh_at_copilot_that_fails(name, data):
 
     with logged() as lines:
         outcome = trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0.01))
+    check_answered(name, outcome)
     Hidden(*tokens).check("the outcome", outcome, held, *shown, *lines.own)
 
 
@@ -324,7 +328,7 @@ def damages(credentials, secret):
     }
 
 
-@few(40)
+@few(25)
 @given(tokens=TOKENS, data=st.data())
 def test_a_damaged_store(tokens, data):
     """What is wrong with the file is said without a word of it, and nothing else is written."""
@@ -348,7 +352,7 @@ def test_a_damaged_store(tokens, data):
             except AgentrioError as error:
                 hidden.check("an error", error)
         for command in ("status", "logout"):
-            await run(Arguments(command, "anthropic", str(path)), Terminal(LineReader(bytes), out, out))
+            await run(Arguments(command, "anthropic", str(path)), Terminal(LineReader(-1), out, out))
 
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / "credentials.json"

@@ -12,8 +12,8 @@ from runtime.testing.wire.dialect import whole
 from runtime.values.content import TextContent, ToolCall
 from runtime.values.message import AssistantMessage, StopReason
 from runtime.values.usage import Usage
-from tests.secrets.calls_lab import CHAT, QUICK, Way, credentials, model_at
-from tests.secrets.echo_lab import REFUSALS, STREAMS, Echo, echoing, stream
+from tests.secrets.calls_lab import CHAT, Way, credentials, model_at, quick
+from tests.secrets.echo_lab import REFUSALS, STREAMS, Echo, check_answered, echoing, stream
 from tests.secrets.secrets_lab import SECRETS, Hidden, few, logged
 from tools import subagent, tool
 
@@ -53,30 +53,31 @@ async def prompted(options, seen, **more):
 
 
 @pytest.mark.parametrize("api", CHAT)
-@few(15)
+@few(10)
 @given(st.data())
 def test_an_agent_whose_calls_fail(api, data):
     """Events, state, statistics, tree, reprs and log lines are without the credential, wherever it came from."""
     credential = data.draw(credentials(api))
     by_hook = data.draw(st.booleans())
-    answer = (REFUSALS | STREAMS)[data.draw(st.sampled_from(ANSWERS))]
+    name = data.draw(st.sampled_from(ANSWERS))
     seen = Seen()
 
     async def get_api_key(_):
         return credential.secret
 
     async def main():
-        async with echoing(credential.secret, answer) as server:
+        async with echoing(credential.secret, (REFUSALS | STREAMS)[name]) as server:
             _, model = model_at(api, server.url, Way() if by_hook else credential.way)
             options = AgentOptions(
                 model=model,
-                options=SimpleStreamOptions(**{**QUICK, **({} if by_hook else credential.way.options)}),
+                options=SimpleStreamOptions(**{**quick(name), **({} if by_hook else credential.way.options)}),
                 get_api_key=get_api_key if by_hook else None,
             )
             await prompted(options, seen)
 
     with logged() as lines:
         trio.run(main)
+    check_answered(name, *seen.rest)
     Hidden(credential.secret).check(credential.how, *seen.rest, *seen.told, *lines.own)
 
 
@@ -123,12 +124,15 @@ def test_an_agent_whose_model_repeats_a_credential(api, depth, data):
         async with echoing(credential.secret, repeating(api, depth)) as server:
             _, model = model_at(api, server.url, credential.way)
             options = AgentOptions(
-                model=model, options=SimpleStreamOptions(**{**QUICK, **credential.way.options}), tools=[look]
+                model=model,
+                options=SimpleStreamOptions(**{**quick(), **credential.way.options}),
+                tools=[look],
             )
             return await prompted(options, seen)
 
     with logged() as lines:
         reply = trio.run(main)
+    check_answered("", *seen.rest)
     hidden = Hidden(credential.secret)
     hidden.check("the agent", *seen.rest, *lines.own)
     hidden.check("the failure", reply, reply.model_dump_json())
@@ -138,11 +142,11 @@ def test_an_agent_whose_model_repeats_a_credential(api, depth, data):
 @given(data=st.data(), secret=SECRETS)
 def test_an_agent_below_an_agent(data, secret):
     """What the called agent's failure says to the one above is without the credential, too."""
-    answer = (REFUSALS | STREAMS)[data.draw(st.sampled_from(ANSWERS))]
+    name = data.draw(st.sampled_from(ANSWERS))
     seen = Seen()
 
     async def main():
-        async with echoing(secret, answer) as server:
+        async with echoing(secret, (REFUSALS | STREAMS)[name]) as server:
             with faux.register_faux_provider() as above:
                 call = faux.faux_tool_call("below", {"prompt": "Hello?"})
                 above.set_responses(
@@ -152,10 +156,11 @@ def test_an_agent_below_an_agent(data, secret):
                     ]
                 )
                 _, model = model_at("completions", server.url, Way({"api_key": secret}))
-                below = AgentOptions(model=model, name="below", options=SimpleStreamOptions(**QUICK))
+                below = AgentOptions(model=model, name="below", options=SimpleStreamOptions(**quick(name)))
                 tools = [subagent(below, description="Helps.")]
                 await prompted(AgentOptions(model=above.get_model(), tools=tools), seen)
 
     with logged() as lines:
         trio.run(main)
+    check_answered(name, *seen.told)
     Hidden(secret).check("the agents", *seen.rest, *seen.told, *lines.own)

@@ -30,7 +30,7 @@ def test_a_failure_that_repeats_a_credential(api, name, data):
 
     async def main():
         async with echoing(credential.secret, ANSWERS[name]) as server:
-            return await call(api, server.url, credential.way, max_retries=retries)
+            return await call(api, server.url, credential.way, name, max_retries=retries)
 
     shown, hidden = trio.run(main), Hidden(credential.secret)
     hidden.check(f"{credential.how}: the rest", *shown.rest)
@@ -102,7 +102,7 @@ def saying(api, path, as_list):
 
 
 @pytest.mark.parametrize("api", CHAT)
-@few(40)
+@few(25)
 @given(st.data())
 def test_a_reply_that_repeats_a_credential(api, data):
     """Anywhere in a reply, as a text or in place of one: our messages, diagnostics, reprs and log lines do not show it."""

@@ -61,7 +61,7 @@ async def prepared(home, tokens, damage):
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-@few(2)
+@few(1)
 @given(st.data())
 def test_what_a_command_prints_and_writes(command, data):
     """Output and files are without the variables, the logins, and the password and key in an address."""

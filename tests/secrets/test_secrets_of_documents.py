@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from runtime import EmbeddingOptions, ImagesContext, StreamOptions, embed, generate_images
 from runtime.testing.server.loopback import response
-from tests.secrets.calls_lab import DOCUMENTS, QUICK, credentials, model_at
-from tests.secrets.echo_lab import REFUSALS, Echo, echoing
+from tests.secrets.calls_lab import DOCUMENTS, credentials, model_at, quick
+from tests.secrets.echo_lab import REFUSALS, Echo, check_answered, echoing
 from tests.secrets.secrets_lab import Hidden, few, logged
 
 
@@ -61,7 +61,7 @@ ANSWERS = REFUSALS | {
 async def asked(api, url, way):
     """What an application gets: the result, or the exception; and what else there is to be seen."""
     handle, model = model_at(api, url, way)
-    options = (EmbeddingOptions if api == "embeddings" else StreamOptions)(**{**QUICK, **way.options})
+    options = (EmbeddingOptions if api == "embeddings" else StreamOptions)(**{**quick(), **way.options})
     rest = [options, handle, model, model.bindings.embeddings, model.bindings.images]
     try:
         if api == "embeddings":
@@ -87,4 +87,5 @@ def test_a_document_that_repeats_a_credential(api, name, data):
 
     with logged() as lines:
         shown = trio.run(main)
+    check_answered("", *shown)
     Hidden(credential.secret).check(credential.how, *shown, *lines.own)

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from providers import proxy
 from runtime import EmbeddingOptions, Model, SimpleStreamOptions, embed, stream_simple
 from runtime.testing.server.loopback import SSE_HEAD, chunk, open_loopback
-from tests.secrets.calls_lab import CHAT, CONTEXT, QUICK, Way, call, credentials, model_at
-from tests.secrets.echo_lab import REFUSALS, STREAMS, Echo, echoing, event, stream
+from tests.secrets.calls_lab import CHAT, CONTEXT, Way, call, credentials, model_at, quick
+from tests.secrets.echo_lab import REFUSALS, STREAMS, Echo, check_answered, echoing, event, stream
 from tests.secrets.secrets_lab import SECRETS, USER, Hidden, few, logged, secrets
 
 START = '{"type": "start"}'
@@ -84,11 +84,12 @@ def test_a_backend_that_repeats_its_token(name, data, client):
     async def main():
         async with echoing(secret, ANSWERS[name]) as server:
             call_model = CLIENTS[client](server.url, secret)
-            options = SimpleStreamOptions(**QUICK)
+            options = SimpleStreamOptions(**quick(name))
             return await read(call_model(Model("m", api="a", provider="p"), CONTEXT, options))
 
     with logged() as lines:
         shown = trio.run(main)
+    check_answered(name, *shown)
     Hidden(secret).check(f"with {client}", *shown, *lines.own)
 
 
@@ -104,7 +105,7 @@ def test_a_backend_is_told_no_credential_but_its_own(secrets):
         base_url=f"https://{USER}:{quote(password, safe='')}@h/v1?key={quote(password, safe='')}",
         headers={"X-Key": header},
     )
-    options = SimpleStreamOptions(**QUICK, api_key=key, env={"OPENAI_API_KEY": variable})
+    options = SimpleStreamOptions(**quick(), api_key=key, env={"OPENAI_API_KEY": variable})
 
     async def main():
         async with echoing(key, lambda echo: stream(event(START))) as server:
@@ -134,24 +135,26 @@ async def backend(model, options):
 
 
 @pytest.mark.parametrize("api", CHAT)
-@few(25)
+@few(15)
 @given(st.data())
 def test_a_backend_hands_no_key_on(api, data):
     """A model's server repeats the key of the backend: the client does not get it."""
     credential = data.draw(credentials(api))
-    answer = (REFUSALS | STREAMS)[data.draw(st.sampled_from(list(REFUSALS | STREAMS)))]
+    name = data.draw(st.sampled_from(list(REFUSALS | STREAMS)))
 
     async def main():
-        async with echoing(credential.secret, answer) as server:
+        async with echoing(credential.secret, (REFUSALS | STREAMS)[name]) as server:
             _, model = model_at(api, server.url, credential.way)
-            async with backend(model, SimpleStreamOptions(**{**QUICK, **credential.way.options})) as (
+            async with backend(model, SimpleStreamOptions(**{**quick(name), **credential.way.options})) as (
                 middle,
                 sent,
             ):
                 client = proxy.stream_fn(middle.url)(Model("m", api="a", provider="p"), CONTEXT)
                 return [*await read(client), *sent]
 
-    Hidden(credential.secret).check(credential.how, *trio.run(main))
+    shown = trio.run(main)
+    check_answered(name, *shown)
+    Hidden(credential.secret).check(credential.how, *shown)
 
 
 # HTTP's own proxies
@@ -182,14 +185,15 @@ def test_an_http_proxy_that_repeats_its_password(environment, name, data, tunnel
             at = server.url.replace("//", f"//{USER}:{quote(secret, safe='')}@")
             patch.setenv("https_proxy" if tunnel else "http_proxy", at)
             _, model = model_at("embeddings", url, Way())
-            chat = await call("completions", url, Way({"api_key": "k"}))
+            chat = await call("completions", url, Way({"api_key": "k"}), name)
             try:
-                return chat, await embed(model, "hello", EmbeddingOptions(**QUICK))
+                return chat, await embed(model, "hello", EmbeddingOptions(**quick(name)))
             except Exception as error:
                 return chat, error
 
     with environment.context() as patch:
         chat, outcome = trio.run(main, patch)
+    check_answered(name, outcome)
     Hidden(secret).check("behind the proxy", *chat.rest, *chat.reply, outcome)
 
 
@@ -211,7 +215,7 @@ class NoNames(trio.abc.HostnameResolver):
         raise OSError("there are no names here")
 
 
-@few(40)
+@few(25)
 @given(secret=SECRETS, address=st.sampled_from(ADDRESSES))
 def test_an_http_proxy_with_an_odd_address(environment, secret, address):
     """A password that was not escaped, or an odd scheme: the error does not show it."""
@@ -221,7 +225,7 @@ def test_an_http_proxy_with_an_odd_address(environment, secret, address):
         chat = await call("completions", NOWHERE, Way({"api_key": "k"}))
         _, model = model_at("embeddings", NOWHERE, Way())
         try:
-            return chat, await embed(model, "hello", EmbeddingOptions(**QUICK))
+            return chat, await embed(model, "hello", EmbeddingOptions(**quick()))
         except Exception as error:
             return chat, error
 

@@ -197,7 +197,7 @@ PLACES = {
 
 
 @pytest.mark.parametrize("place", PLACES)
-@few(20)
+@few(12)
 @given(st.data(), st.sampled_from(list(WRONG)))
 def test_what_is_wrong_with_a_credential_is_said_without_it(place, data, wrong):
     """A wrong type or form, wherever a credential belongs: the error, or what takes it after all, does not show it."""

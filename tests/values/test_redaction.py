@@ -3,6 +3,7 @@
 import html
 import json
 import time
+from base64 import b64encode
 from urllib.parse import quote
 
 import pytest
@@ -10,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runtime.values.redaction import Redactor, redacted
-from runtime.values.secret import MASK, user_in, without_secrets
+from runtime.values.secret import MASK, secret_header_values, user_in, without_secrets
+from runtime.values.text import from_html
 
 VISIBLE = st.characters(min_codepoint=0x21, max_codepoint=0x7E)
 KEYS = st.text(VISIBLE, min_size=24, max_size=80).filter(lambda key: len(set(key)) > 12)
@@ -116,6 +118,7 @@ def test_json_is_redacted_wherever_a_text_is_in_it():
         ("https://u:p@h:80/x", "u:p", "https://h:80/x"),
         ("https://u:p/w?@h/x", "u:p/w?", "https://h/x"),
         ("https://k@[::1]:80/x#f", "k", "https://[::1]:80/x"),
+        ("https://[fe80::1%25eth0]/v1/@scope", "", "https://[fe80::1%25eth0]/v1/@scope"),
         ("sk-this-is-a-key", "", "sk-t..."),
         ("", "", ""),
     ],
@@ -123,3 +126,77 @@ def test_json_is_redacted_wherever_a_text_is_in_it():
 def test_a_url_is_shown_without_its_user(url, user, shown):
     """Also where a password was not escaped; of what is no URL, and may be a key, just the beginning is."""
     assert (user_in(url), without_secrets(url)) == (user, shown)
+
+
+# What servers make of it
+
+
+def test_a_reference_of_any_length_is_read():
+    """HTML may count its characters with thousands of digits, which Python's own reader refuses."""
+    nines, zeros = f"&#{'9' * 5000};", f"&#{'0' * 5000}65;"
+    assert from_html(f"a {nines} b {zeros} &#65; &#12345678; &#000000000;") == "a \ufffd b A A \ufffd \ufffd"
+    assert Redactor([KEY])(f"{nines} {zeros[:-3]}115;{KEY[1:]}") == f"\ufffd {MASK}"
+
+
+@pytest.mark.parametrize(
+    ("key", "text", "told"),
+    [
+        ("ollama", "cannot connect to http://ollama:11434/v1 with ollama", f"cannot connect to http://ollama:11434/v1 with {MASK}"),
+        ("test", "the latest test, tested", f"the latest {MASK}, tested"),
+        ("local", "localhost, a%20local%20one", f"localhost, a {MASK} one"),
+        ("s3cret", r"a\ns3cret\u0022", f'a {MASK}"'),
+    ],
+)  # fmt: skip
+def test_a_short_credential_is_taken_out_where_it_stands_alone(key, text, told):
+    """It may be a part of words, and of the host that was asked."""
+    assert Redactor([key], place="http://ollama:11434/v1")(text) == told
+
+
+def test_the_place_is_hidden_where_a_key_is_in_it():
+    """A long one in a path stays one."""
+    assert Redactor([KEY], place=f"http://h/{KEY}")(f"no http://h/{KEY}") == f"no http://h/{MASK}"
+
+
+def test_a_redactor_learns():
+    """What becomes known later is hidden from then on."""
+    redact = Redactor(["another"])
+    assert redact(KEY) == KEY
+    redact.learn([KEY, None])
+    assert redact(KEY) == MASK
+
+
+def test_what_is_known_is_no_guess():
+    """In what is no failure, only known credentials are looked for, and words are none."""
+    said = f"send api_key: whatever123 and {KEY}"
+    assert Redactor([KEY])(said) == f"send api_key: {MASK} and {MASK}"
+    assert Redactor([KEY]).known(said) == f"send api_key: whatever123 and {MASK}"
+    words = Redactor(["test", "t3st", "ollama"])
+    assert words.known("a test of ollama, t3st") == f"a test of ollama, {MASK}"
+    words.learn([KEY])
+    assert words.known(KEY) == MASK
+
+
+@pytest.mark.parametrize("text", ["api_key: required", "authorization: missing header", "access_token=invalid", "Authorization: Bearer token required"])  # fmt: skip
+def test_words_behind_the_name_of_a_key_stay(text):
+    """What has no digit and is short is a word."""
+    assert Redactor([])(text) == text
+
+
+def test_what_was_read_can_be_written():
+    """Escapes may spell half of a surrogate pair, or both halves of one."""
+    told = Redactor([KEY])(rf"\ud800 \ud83d\ude00 {escaped_everywhere(KEY)}")
+    assert told == f" \U0001f600 {MASK}"
+
+
+def test_what_is_packed_into_headers_is_known():
+    """The password of Basic, and cookies."""
+    packed = b64encode(b"joe:pass:w0rd").decode()
+    assert set(secret_header_values({"Authorization": f"Basic {packed}", "cookie": "a=b; s=C00kie"})) == {
+        f"Basic {packed}",
+        "pass:w0rd",
+        "a=b; s=C00kie",
+        "b",
+        "C00kie",
+    }
+    assert secret_header_values({"Authorization": "Basic x"}) == ["Basic x"]
+    assert secret_header_values({"session_id": "chat", "X-Session-Id": "chat", "Host": "h"}) == []
