@@ -68,7 +68,9 @@ async def run_command(
     """
     check_at_least("grace", grace, 0)
     check_at_least("max_output", max_output, 0, whole=True)
-    data = clean_text(input).encode() if isinstance(input, str) else input  # half a surrogate cannot be written
+    data = (
+        clean_text(input).encode() if isinstance(input, str) else input
+    )  # half a surrogate cannot be written
     process = await _start(command, cwd, env)
     failures: list[BaseException] = []
     outputs = [_Output(max_output, on_output, failures) for _ in range(2)]
