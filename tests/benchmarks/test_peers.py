@@ -87,7 +87,7 @@ def test_requirements_are_names_and_versions(tmp_path):
 async def test_our_agent_does_what_others_do(work, scenario):
     """It gets what the scenario says, or its work would raise."""
     with replay_server() as server:
-        await getattr(with_agentrio, work)()(f"{server}/{scenario}/v1")
+        await with_agentrio.WORKS[work]()(f"{server}/{scenario}/v1")
 
 
 def test_a_contender_that_got_less_is_found_out():

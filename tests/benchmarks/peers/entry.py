@@ -10,6 +10,7 @@ from tests.benchmarks.contender import Work, compete, first_number
 from tests.benchmarks.wire import WORD
 
 PROMPT = "Look around."
+Converse = Callable[[str], Coroutine[Any, Any, object]]
 MANY = 10_000
 """More turns than any scenario has."""
 
@@ -63,9 +64,23 @@ def amount(scenario: str) -> int:
 LOOKOUT = Lookout()
 
 
-async def together(url: str, one: Callable[[str], Coroutine[Any, Any, None]]) -> None:
+def alone(one: Converse) -> Callable[[], Work]:
+    """One agent that looks around."""
+
+    async def work(url: str) -> None:
+        await one(url)
+        LOOKOUT.check(url)
+
+    return lambda: work
+
+
+def together(one: Converse) -> Callable[[], Work]:
     """As many at a time as the scenario says."""
-    async with asyncio.TaskGroup() as group:
-        for _ in range(first_number(url)):
-            group.create_task(one(url))
-    LOOKOUT.check(url, first_number(url))
+
+    async def work(url: str) -> None:
+        async with asyncio.TaskGroup() as group:
+            for _ in range(first_number(url)):
+                group.create_task(one(url))
+        LOOKOUT.check(url, first_number(url))
+
+    return lambda: work

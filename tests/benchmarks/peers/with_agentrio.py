@@ -11,7 +11,7 @@ from tests.benchmarks.ours import check as check_stop
 from tests.benchmarks.ours import model_at
 from tools import tool
 
-from .entry import LOOKOUT, PROMPT, check, enter
+from .entry import LOOKOUT, PROMPT, alone, check, enter
 
 
 async def listen(event: AgentEvent) -> None:
@@ -51,23 +51,22 @@ async def look(place: str) -> str:
     return LOOKOUT.see(place)
 
 
-def turns() -> Work:
-    async def work(url: str) -> None:
-        await run(url, look)
-        LOOKOUT.check(url)
-
-    return work
+async def converse(url: str) -> None:
+    """One run of an agent that looks around."""
+    await run(url, look)
 
 
 def crowd() -> Work:
     async def work(url: str) -> None:
         async with trio.open_nursery() as nursery:
             for _ in range(first_number(url)):
-                nursery.start_soon(run, url, look)
+                nursery.start_soon(converse, url)
         LOOKOUT.check(url, first_number(url))
 
     return work
 
 
+WORKS = {"agent": agent, "turns": alone(converse), "crowd": crowd}
+
 if __name__ == "__main__":
-    enter({"agent": agent, "turns": turns, "crowd": crowd}, trio.run)
+    enter(WORKS, trio.run)

@@ -7,7 +7,7 @@ from openai import AsyncOpenAI
 
 from tests.benchmarks.contender import Work
 
-from .entry import LOOKOUT, MANY, PROMPT, check, enter, together
+from .entry import LOOKOUT, MANY, PROMPT, alone, check, enter, together
 
 CLIENT = AsyncOpenAI(api_key="key", timeout=None)
 
@@ -47,21 +47,6 @@ async def converse(url: str) -> None:
         pass
 
 
-def turns() -> Work:
-    async def work(url: str) -> None:
-        await converse(url)
-        LOOKOUT.check(url)
-
-    return work
-
-
-def crowd() -> Work:
-    async def work(url: str) -> None:
-        await together(url, converse)
-
-    return work
-
-
 if __name__ == "__main__":
     set_tracing_disabled(True)
-    enter({"agent": agent, "turns": turns, "crowd": crowd})
+    enter({"agent": agent, "turns": alone(converse), "crowd": together(converse)})

@@ -9,7 +9,7 @@ from pydantic_ai.providers.openai import OpenAIProvider
 
 from tests.benchmarks.contender import Work
 
-from .entry import LOOKOUT, MANY, PROMPT, check, enter, together
+from .entry import LOOKOUT, MANY, PROMPT, alone, check, enter, together
 
 LIMITS = UsageLimits(request_limit=MANY)
 CLIENT = AsyncOpenAI(api_key="key", timeout=None)
@@ -68,20 +68,5 @@ async def converse(url: str) -> None:
             pass
 
 
-def turns() -> Work:
-    async def work(url: str) -> None:
-        await converse(url)
-        LOOKOUT.check(url)
-
-    return work
-
-
-def crowd() -> Work:
-    async def work(url: str) -> None:
-        await together(url, converse)
-
-    return work
-
-
 if __name__ == "__main__":
-    enter({"direct": direct, "agent": agent, "turns": turns, "crowd": crowd})
+    enter({"direct": direct, "agent": agent, "turns": alone(converse), "crowd": together(converse)})
